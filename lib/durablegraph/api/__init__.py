@@ -1,0 +1,1 @@
+"""The HTTP surface as one route table, free of any web framework."""

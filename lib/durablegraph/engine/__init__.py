@@ -1,0 +1,1 @@
+"""The run loop: deterministic, driven by decisions that activities return."""

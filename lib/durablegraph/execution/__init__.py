@@ -1,0 +1,1 @@
+"""The bodies of the activities: graphs and storage, no triggers."""
