@@ -1,0 +1,150 @@
+"""What goes into one super-step and what comes out of it.
+
+These are the values that `superstep`, `fanout` and `describe` take and return. They are in-process values: what an
+activity sends through a durable boundary is made from them, never these objects themselves.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal
+
+StepKind = Literal["start", "advance", "resume", "proceed"]
+Breakpoints = Sequence[str] | Literal["*"] | None
+StreamMode = Literal["values", "updates", "messages", "custom", "checkpoints", "tasks", "debug"]
+OnPart = Callable[[Any], Awaitable[None]]
+
+
+class StepStatus(StrEnum):
+    """How a super-step ended, or what is found when one is described."""
+
+    ADVANCE = "advance"
+    """Committed, and there is more to do."""
+    FINISHED = "finished"
+    """Nothing is left to do: the run is over."""
+    INTERRUPTED = "interrupted"
+    """At least one task waits for an answer; the others are finished or wait too."""
+    BREAKPOINT = "breakpoint"
+    """A static breakpoint (`interrupt_before`/`interrupt_after`) was reached; `proceed` goes past it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What a time-travelling run remembers between its super-steps (LangGraph's `ReplayState`).
+
+    `bound` is the id of the checkpoint that the run was started from; the first visit of each subgraph namespace loads
+    the newest checkpoint before it. `visited` are the namespaces (without task ids) already visited.
+    """
+
+    bound: str | None = None
+    visited: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StreamOptions:
+    """Which stream parts a super-step produces and in which of LangGraph's shapes.
+
+    `modes`, `subgraphs` and `version` mean what they mean for `Pregel.astream`; a list of modes with `subgraphs=True`
+    and version `v1` gives parts `(namespace, mode, payload)`.
+    """
+
+    modes: StreamMode | Sequence[StreamMode] = ("updates",)
+    subgraphs: bool = True
+    version: Literal["v1", "v2"] = "v1"
+    output_keys: str | Sequence[str] | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """Further keyword arguments of `Pregel.astream` (`debug`, `print_mode`), passed through."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepRequest:
+    """One super-step to execute. Safe to deliver any number of times.
+
+    `kind`: `start` is the first call of a run; `advance` goes on; `resume` answers interrupts; `proceed` goes past a
+    static breakpoint.
+    `expect` is the id of the checkpoint that this call starts from: the thread's head when the request was made, `None`
+    when `start` meets an empty thread. `stop` is the absolute step number beyond which the recursion limit
+    is exceeded: `None` at `start`, afterwards what the first outcome said.
+    """
+
+    thread_id: str
+    run_id: str
+    kind: StepKind
+    expect: str | None
+    stop: int | None = None
+    recursion_limit: int = 25
+    input: Any = None
+    """For `start` only: the graph's input, a `Command`, or `None` to go on from the head (or from a forked one)."""
+    resume: Mapping[str, Any] = field(default_factory=dict)
+    """For `resume` only: interrupt id -> answer. Ids that do not wait (any more) are ignored."""
+    config: Mapping[str, Any] = field(default_factory=dict)
+    """The caller's config; `configurable["checkpoint_id"]` at `start` is LangGraph's time travel."""
+    context: Any = None
+    interrupt_before: Breakpoints = None
+    interrupt_after: Breakpoints = None
+    steps: int = 1
+    """How many super-steps to commit in this call at most; `__start__` is not counted."""
+    budget: float | None = None
+    """Seconds after which no further super-step of this call begins (only matters with `steps` > 1)."""
+    fuse_start: bool = True
+    """Whether `__start__` is executed together with the first real super-step; `False` leaves that for a fan-out."""
+    replay: Replay | None = None
+    """What the last outcome said, for a run that travels in time."""
+    stream: StreamOptions | None = None
+    """Which stream parts are wanted; `None`: only what the outcome itself needs."""
+    with_values: bool = False
+    """Whether the outcome carries the state's values also when the run is not finished."""
+
+
+@dataclass(frozen=True, slots=True)
+class PendingTask:
+    """A task of the next super-step, not committed yet.
+
+    `send` is the position among the pending `Send`s for a task made by `Send`, else `None`. `done` says that its writes
+    are stored already, so that it will not run again; `error` is the text of a failure stored by an earlier attempt.
+    """
+
+    id: str
+    name: str
+    send: int | None = None
+    done: bool = False
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PendingInterrupt:
+    """A question of the graph that waits for an answer.
+
+    `namespace` is empty for the graph's own nodes, else LangGraph's path of subgraphs (`node:task_id` joined by `|`);
+    `node` is the innermost node that asked, `task` the id of the root task it belongs to. `response_schema` is the JSON
+    schema of an acceptable answer where the question declares one.
+    """
+
+    id: str
+    value: Any
+    node: str
+    task: str
+    namespace: str = ""
+    response_schema: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StepOutcome:
+    """What is true of the thread after the call: the head, and what comes next.
+
+    `executed` is `False` when an earlier delivery had done the work and this call only described it.
+    `commits` counts the super-steps committed by this very call, `__start__` not counted.
+    """
+
+    status: StepStatus
+    checkpoint_id: str
+    step: int
+    stop: int
+    next: tuple[str, ...] = ()
+    tasks: tuple[PendingTask, ...] = ()
+    interrupts: tuple[PendingInterrupt, ...] = ()
+    values: Any = None
+    """The run's output as plain `invoke` returns it when finished; otherwise the state's values if `with_values`."""
+    executed: bool = True
+    commits: int = 0
+    replay: Replay | None = None
