@@ -1,0 +1,96 @@
+"""The run loop: ask for the next decision, do it, repeat.
+
+It is a generator that a Durable orchestrator function delegates to, replayed from its beginning at every turn, so it
+holds no opinion: whatever is likely to change lives in the activity that decides. Three laws of Durable shape it:
+
+* events raised while an execution ends are lost, so an event is only a doorbell, the store is looked into after every
+  wake, a look that found nothing ends the execution, and the next execution looks first;
+* an activity's failure is infrastructure (a node's failure is a decision), so it is tried again after a growing pause;
+* history is replayed at every turn, so after `cut` activities the loop continues as new.
+"""
+
+from collections.abc import Generator
+from datetime import timedelta
+from typing import Any, assert_never
+
+from durablegraph.engine.context import Orchestration, Pending
+from durablegraph.model.messages import Advance, AdvanceCall, Decision, Finish, Ticket, Wait, decision_from
+from durablegraph.model.names import ADVANCE_ACTIVITY, ANSWER_EVENTS, CANCEL_EVENT, DOORBELL
+
+LONGEST_TIMER = timedelta(days=1)
+"""Timers are re-armed at most this far ahead: one beyond six days could not be cancelled."""
+
+PAUSES = (5, 10, 20, 40, 80, 160, 300, 300, 300, 300, 300, 300)
+"""Seconds between rounds of an activity whose retries are used up; after the last the instance fails.
+
+A supervisor then starts another instance from the committed head: nothing is lost but time.
+"""
+
+Steps = Generator[Pending, Any, Any]
+
+
+def run(context: Orchestration, ticket: Ticket) -> Steps:
+    """Carry a run from `ticket` until it has ended or this execution is cut; the result is the instance's output."""
+    heard: Any = DOORBELL
+    woken_from = 0
+    for calls in range(1, 1_000_000):
+        context.show(_summary(ticket))
+        decision = yield from _decide(context, ticket, heard)
+        match decision:
+            case Finish():
+                context.show({"status": decision.status.value, "step": decision.step})
+                return {"run_id": ticket.run_id, "status": decision.status.value}
+            case Advance():
+                heard = DOORBELL
+                ticket = ticket.at(decision.cursor, next_=decision.next)
+                if calls >= ticket.cut:
+                    break
+            case Wait():
+                ticket = ticket.at(decision.cursor, waiting=decision.wait, interrupts=decision.interrupts)
+                if decision.wait == woken_from:
+                    break
+                context.show(_summary(ticket))
+                heard = yield from _wake(context, decision)
+                woken_from = decision.wait
+            case _:
+                assert_never(decision)
+    context.continue_as_new(ticket.to_json())
+    return None
+
+
+def _decide(context: Orchestration, ticket: Ticket, heard: Any) -> Generator[Pending, Any, Decision]:
+    call = AdvanceCall(
+        run_id=ticket.run_id, cursor=ticket.cursor, heard=None if heard == DOORBELL else {"value": heard}
+    )
+    for pause in (*PAUSES, None):
+        try:
+            return decision_from((yield context.activity(ADVANCE_ACTIVITY, call.to_json())))
+        except Exception:  # the SDK raises plain Exception for a failed activity
+            if pause is None:
+                raise
+            yield context.timer(context.now + timedelta(seconds=pause))
+    raise AssertionError("unreachable: the last round returns or raises")
+
+
+def _wake(context: Orchestration, wait: Wait) -> Steps:
+    """Wait for a bell, a cancellation or the time to look again; the result is the bell's payload."""
+    answers = [context.event(name) for name in ANSWER_EVENTS]
+    latest = context.now + LONGEST_TIMER
+    timer = context.timer(min(latest, wait.due) if wait.due else latest)
+    first = yield context.first_of([*answers, context.event(CANCEL_EVENT), timer])
+    if first is timer:
+        return DOORBELL
+    timer.cancel()
+    return first.result if any(first is answer for answer in answers) else DOORBELL
+
+
+def _summary(ticket: Ticket) -> dict[str, Any]:
+    """The custom status: of a fixed size, whatever the state's size is."""
+    summary: dict[str, Any] = {
+        "status": "interrupted" if ticket.waiting else "running" if ticket.cursor.checkpoint else "pending",
+        "step": ticket.cursor.step,
+        "next": list(ticket.next),
+    }
+    if ticket.waiting:
+        summary["interrupts"] = ticket.interrupts
+    return summary

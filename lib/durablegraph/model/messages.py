@@ -1,0 +1,103 @@
+"""The messages that cross a durable boundary: small, frozen, free of users' values.
+
+They are written into orchestration inputs and activity results, and an instance started by one version of the app may
+be replayed by the next: fields are only ever added, with defaults.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from durablegraph.model.status import RunStatus
+
+
+class Message(BaseModel):
+    """Frozen, and tolerant of members that a newer version added."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON without members that have their default, to keep history small."""
+        return self.model_dump(mode="json", exclude_defaults=True)
+
+
+class Cursor(Message):
+    """Where a run is: what the next call of the activity must start from.
+
+    `checkpoint` is the id of the thread's head that the last call saw (None before the first super-step), `step` its
+    number, `stop` the absolute step at which the run's recursion limit is reached.
+    """
+
+    checkpoint: str | None = None
+    step: int | None = None
+    stop: int | None = None
+
+
+class Ticket(Message):
+    """The input of a run's orchestration: ids and small numbers only.
+
+    `cut` is how many activities one execution calls before it continues as new. `waiting` is the number of the wait
+    that the run is in, 0 when it is not waiting; `interrupts` is how many answers that wait needs.
+    """
+
+    run_id: str
+    cut: int = 20
+    cursor: Cursor = Cursor()
+    next: tuple[str, ...] = ()
+    waiting: int = 0
+    interrupts: int = 0
+
+    def at(self, cursor: Cursor, *, next_: tuple[str, ...] = (), waiting: int = 0, interrupts: int = 0) -> "Ticket":
+        """The ticket of the same run at another place."""
+        changes = {"cursor": cursor, "next": next_, "waiting": waiting, "interrupts": interrupts}
+        return self.model_copy(update=changes)
+
+
+class AdvanceCall(Message):
+    """The input of the activity. `heard` is ``{"value": ...}`` when an event brought more than a doorbell."""
+
+    run_id: str
+    cursor: Cursor = Cursor()
+    heard: dict[str, Any] | None = None
+
+
+class Advance(Message):
+    """Go on with the next super-step. `next` names at most ten nodes, for the custom status."""
+
+    do: Literal["advance"] = "advance"
+    cursor: Cursor
+    next: tuple[str, ...] = ()
+
+
+class Wait(Message):
+    """Wait for answers, a cancellation or `due`. `wait` numbers the run's waits from 1."""
+
+    do: Literal["wait"] = "wait"
+    cursor: Cursor
+    wait: int
+    interrupts: int = 1
+    due: datetime | None = None
+
+
+class Finish(Message):
+    """The run has ended and everything about that is stored."""
+
+    do: Literal["finish"] = "finish"
+    status: RunStatus
+    step: int | None = None
+
+
+Decision = Advance | Wait | Finish
+
+_DECISION: TypeAdapter[Decision] = TypeAdapter(Annotated[Decision, Field(discriminator="do")])
+
+
+def decision_from(value: object) -> Decision:
+    """The decision that an activity returned."""
+    return _DECISION.validate_python(value)
+
+
+def decision_json(decision: Decision) -> dict[str, Any]:
+    """What an activity returns: the decision with its discriminator, without defaults."""
+    return {"do": decision.do, **decision.to_json()}

@@ -1,0 +1,1 @@
+"""Deterministic triggers: may yield, may not do."""
