@@ -9,6 +9,8 @@ holds no opinion: whatever is likely to change lives in the activity that decide
 * history is replayed at every turn, so after `cut` activities the loop continues as new.
 """
 
+import itertools
+import json
 from collections.abc import Generator
 from datetime import timedelta
 from typing import Any, assert_never
@@ -26,6 +28,9 @@ PAUSES = (5, 10, 20, 40, 80, 160, 300, 300, 300, 300, 300, 300)
 A supervisor then starts another instance from the committed head: nothing is lost but time.
 """
 
+BELLS = (DOORBELL, json.dumps(DOORBELL))
+"""A doorbell as raw webhooks deliver it, and as the SDK's client does (encoded twice)."""
+
 Steps = Generator[Pending, Any, Any]
 
 
@@ -33,7 +38,7 @@ def run(context: Orchestration, ticket: Ticket) -> Steps:
     """Carry a run from `ticket` until it has ended or this execution is cut; the result is the instance's output."""
     heard: Any = DOORBELL
     woken_from = 0
-    for calls in range(1, 1_000_000):
+    for calls in itertools.count(1):
         context.show(_summary(ticket))
         decision = yield from _decide(context, ticket, heard)
         match decision:

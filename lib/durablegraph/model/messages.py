@@ -26,12 +26,14 @@ class Cursor(Message):
     """Where a run is: what the next call of the activity must start from.
 
     `checkpoint` is the id of the thread's head that the last call saw (None before the first super-step), `step` its
-    number, `stop` the absolute step at which the run's recursion limit is reached.
+    number, `stop` the absolute step at which the run's recursion limit is reached. `replay` is what a run that was
+    started from an earlier checkpoint remembers about subgraphs.
     """
 
     checkpoint: str | None = None
     step: int | None = None
     stop: int | None = None
+    replay: dict[str, Any] | None = None
 
 
 class Ticket(Message):

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from durablegraph.model.messages import Cursor
 from durablegraph.model.status import RunStatus
 
 
@@ -43,8 +44,9 @@ class RunFailure(Stored):
 
 
 class RunRecord(Stored):
-    """A run's life. `wait` numbers the waits so far; `began` is the head the run started from.
+    """A run's life. `wait` numbers the waits so far.
 
+    `step`, `next` and `checkpoint` are written when the run waits or ends; in between the thread's head tells them.
     `instances` counts the Durable instances that have carried the run (a supervisor may start another).
     """
 
@@ -61,10 +63,8 @@ class RunRecord(Stored):
     cancel_requested: bool = False
     error: RunFailure | None = None
     checkpoint: str | None = None
-    stop: int | None = None
     orchestration_version: str = "1"
     instances: int = 1
-    has_output: bool = False
 
 
 class ThreadRecord(Stored):
@@ -94,9 +94,7 @@ class WaitRecord(Stored):
 
     wait: int
     kind: Literal["interrupt", "breakpoint"]
-    checkpoint: str
-    step: int
-    stop: int
+    cursor: Cursor
     next: tuple[str, ...] = ()
     interrupts: tuple[PendingInterrupt, ...] = ()
     created_at: datetime

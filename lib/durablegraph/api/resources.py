@@ -1,0 +1,138 @@
+"""The bodies of requests and answers; the OpenAPI document is made from these models."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class RunStart(BaseModel):
+    """Start a run of a graph."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    input: Any = Field(default=None, description="The graph's input, as plain `invoke` takes it; any JSON.")
+    command: dict[str, Any] | None = Field(
+        default=None, description="Instead of input: `update`, `goto`, `resume`, as LangGraph's Command takes them."
+    )
+    thread_id: str | None = Field(
+        default=None, description="The thread to run on, created on use; left out, the run gets one of its own."
+    )
+    config: dict[str, Any] = Field(
+        default_factory=dict, description="`configurable`, `tags`, `metadata`, `recursion_limit`, as LangGraph's config."
+    )
+    context: dict[str, Any] | None = Field(default=None, description="The run's context, for graphs with a schema.")
+    metadata: dict[str, Any] = Field(default_factory=dict, description="Kept with the run and its checkpoints.")
+    interrupt_before: list[str] | Literal["*"] | None = Field(default=None, description="Stop before these nodes.")
+    interrupt_after: list[str] | Literal["*"] | None = Field(default=None, description="Stop after these nodes.")
+    durability: Literal["sync", "async", "exit"] | None = Field(
+        default=None, description="Accepted for LangGraph's clients; a run is always at least `sync`."
+    )
+
+
+class StartedRun(BaseModel):
+    """Durable's own names for the addresses of a run."""
+
+    id: str
+    thread_id: str
+    statusQueryGetUri: str  # noqa: N815 -- the names are Durable's
+    sendEventPostUri: str  # noqa: N815 -- as above
+    terminatePostUri: str  # noqa: N815 -- as above
+    suspendPostUri: str  # noqa: N815 -- as above
+    resumePostUri: str  # noqa: N815 -- as above
+    purgeHistoryDeleteUri: str  # noqa: N815 -- as above
+    restartPostUri: str  # noqa: N815 -- as above
+
+
+class ShownInterrupt(BaseModel):
+    """A question that the run waits for."""
+
+    id: str
+    value: Any = None
+    node: str | None = None
+    namespace: str = ""
+    response_schema: dict[str, Any] | None = None
+    answered: bool = False
+
+
+class ShownFailure(BaseModel):
+    """Why a run failed."""
+
+    type: str
+    message: str
+    node: str | None = None
+
+
+class ShownRun(BaseModel):
+    """A run."""
+
+    id: str
+    thread_id: str
+    graph: str
+    status: str
+    step: int | None = None
+    next: list[str] = Field(default_factory=list)
+    interrupts: list[ShownInterrupt] = Field(default_factory=list)
+    output: Any = None
+    error: ShownFailure | None = None
+    metadata: dict[str, Any] = Field(default_factory=dict)
+    created_at: str
+    updated_at: str
+
+
+class ShownStatus(BaseModel):
+    """A run in Durable's polling protocol."""
+
+    instanceId: str  # noqa: N815 -- the names are Durable's
+    name: str
+    runtimeStatus: str  # noqa: N815 -- as above
+    customStatus: dict[str, Any] | None = None  # noqa: N815 -- as above
+    output: Any = None
+    createdTime: str  # noqa: N815 -- as above
+    lastUpdatedTime: str  # noqa: N815 -- as above
+    status: str
+    step: int | None = None
+    next: list[str] = Field(default_factory=list)
+    interrupts: list[ShownInterrupt] = Field(default_factory=list)
+    error: ShownFailure | None = None
+
+
+class RunPage(BaseModel):
+    """Runs, newest first; `next` is the cursor of the next page, null on the last."""
+
+    runs: list[ShownRun]
+    next: str | None = None
+
+
+class GivenAnswer(BaseModel):
+    """What became of an answer: the ids that still need one before the run goes on."""
+
+    id: str
+    accepted: bool = True
+    waiting_for: list[str] = Field(default_factory=list)
+
+
+class ThreadState(BaseModel):
+    """The state of a thread at a checkpoint."""
+
+    values: Any = None
+    next: list[str] = Field(default_factory=list)
+    tasks: list[dict[str, Any]] = Field(default_factory=list)
+    interrupts: list[dict[str, Any]] = Field(default_factory=list)
+    metadata: dict[str, Any] | None = None
+    config: dict[str, Any] | None = None
+    created_at: str | None = None
+    checkpoint_id: str | None = None
+    parent_config: dict[str, Any] | None = None
+    parent_checkpoint_id: str | None = None
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    retryable: bool
+    run_id: str | None = None

@@ -1,0 +1,58 @@
+"""The library's settings: environment variables ``DURABLEGRAPH_*``, validated once when the worker starts."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from durablegraph.errors import ConfigurationError
+
+
+class Settings(BaseSettings):
+    """Every setting has a default that suits a laptop; docs/reference/settings.md is made from this class."""
+
+    model_config = SettingsConfigDict(env_prefix="DURABLEGRAPH_", frozen=True, extra="ignore")
+
+    state: Path = Field(default=Path(".durablegraph"), description="Folder of the SQLite store, when storage is local.")
+    container: str = Field(
+        default="langgraph-checkpoints", description="Blob container of everything stored, when storage is Azure."
+    )
+    prefix: str = Field(default="", description="Put before every object key, so that apps can share a container.")
+    steps_per_execution: Annotated[int, Field(ge=1, le=1000)] = Field(
+        default=20, description="Activities after which a run's orchestration continues as new."
+    )
+    steps_per_activity: Annotated[int, Field(ge=1, le=1000)] = Field(
+        default=1, description="Super-steps that one activity executes, each committed by itself."
+    )
+    recursion_limit: Annotated[int, Field(ge=1)] = Field(
+        default=25, description="Super-steps a run may take when neither caller nor graph says otherwise."
+    )
+    public_url: str | None = Field(
+        default=None, description="Base URL that links point to, for example behind a gateway; else the request's own."
+    )
+    max_body_bytes: Annotated[int, Field(ge=1)] = Field(default=1_048_576, description="Largest request body (413).")
+    max_json_depth: Annotated[int, Field(ge=1, le=200)] = Field(default=32, description="Deepest JSON accepted (422).")
+    max_json_nodes: Annotated[int, Field(ge=1)] = Field(default=10_000, description="Most JSON values accepted (422).")
+    max_wait_seconds: Annotated[int, Field(ge=1, le=220)] = Field(
+        default=200, description="Longest `?wait=`; Azure cuts a request at 230 s."
+    )
+    max_revivals: Annotated[int, Field(ge=0)] = Field(
+        default=5, description="Times a run whose instance died is given a new one before it fails."
+    )
+    show_errors: bool = Field(
+        default=True,
+        description="Whether callers see the text of a node's exception; set false where callers are not trusted.",
+    )
+
+
+def load() -> Settings:
+    """The settings of this process; raises ConfigurationError that names every variable that is wrong."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = "; ".join(
+            f"DURABLEGRAPH_{'_'.join(str(part) for part in item['loc']).upper()}={item['input']!r}: {item['msg']}"
+            for item in error.errors()
+        )
+        raise ConfigurationError(f"settings are wrong, correct them and start again: {problems}") from error
