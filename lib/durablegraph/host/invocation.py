@@ -4,9 +4,12 @@ The worker holds the user's app (any Functions app of the Python v2 model); the 
 runs either in the host's own process or as a child process, and both speak these values.
 """
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
+
+from durablegraph.host.sanitizer import sanitize
 
 Kind = Literal["orchestrator", "activity", "entity", "http", "timer"]
 
@@ -63,7 +66,7 @@ class InvocationError:
     @property
     def host_text(self) -> str:
         """The text that the real host makes of it."""
-        return f"Result: Failure\nException: {self.message}\nStack: {self.stack}"
+        return f"Result: Failure\nException: {sanitize(self.message)}\nStack: {self.stack}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,7 @@ class WorkerExited(Exception):  # noqa: N818 -- a fact, not an error of the call
     """The worker process ended while this call was in its hands."""
 
     def __init__(self, exit_code: int) -> None:
-        super().__init__(f"python exited with code {exit_code} (0x{exit_code:X})")
+        super().__init__(f"{sys.executable} exited with code {exit_code} (0x{exit_code:X})")
         self.exit_code = exit_code
 
 
