@@ -1,0 +1,125 @@
+"""The child worker's own side: started by the host, ends with it.
+
+The main thread runs the one event loop for async functions. A daemon thread reads calls and hands sync ones straight to
+the pool, whose threads answer by themselves: a sync call never touches the event loop.
+"""
+
+import asyncio
+import ctypes
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NoReturn
+
+from durablegraph.host.app.calls import FunctionApp, thread_pool
+from durablegraph.host.app.loading import enter
+from durablegraph.host.errors import AppLoadError
+from durablegraph.host.invocation import Invocation
+from durablegraph.host.worker.console import configure_logging
+from durablegraph.host.worker.frames import call_from_wire, index_to_wire, pack, read_messages, result_to_wire
+
+_PR_SET_PDEATHSIG = 1
+
+
+class Child:
+    """Serves calls until the connection ends or a function ends the process."""
+
+    def __init__(self, connection: socket.socket, app: FunctionApp, loop: asyncio.AbstractEventLoop) -> None:
+        self._connection = connection
+        self._app = app
+        self._loop = loop
+        self._threads: ThreadPoolExecutor = thread_pool()
+        self._writing = threading.Lock()
+        self._ending = False
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def send(self, message: tuple[Any, ...]) -> None:
+        """Write one frame, unless the process is already ending: the dead do not answer."""
+        frame = pack(message)
+        with self._writing:
+            if not self._ending:
+                self._connection.sendall(frame)
+
+    def read(self) -> None:
+        """Take calls until the host is gone, then end at once: nobody is left to work for."""
+        try:
+            for message in read_messages(self._connection):
+                number, call = call_from_wire(message)
+                if self._app.is_async(call.function):
+                    self._loop.call_soon_threadsafe(self._begin, number, call)
+                else:
+                    self._threads.submit(self._run, number, call)
+        except Exception:  # noqa: BLE001 -- shown, then the process ends: a worker that cannot hear is no use
+            if not self._ending:
+                traceback.print_exc()
+                _leave(1)
+        if not self._ending:
+            _leave(0)
+
+    def _run(self, number: int, call: Invocation) -> None:
+        try:
+            self.send(result_to_wire(number, self._app.run(call)))
+        except SystemExit as exit_:  # ends the worker, as on the real one
+            self._loop.call_soon_threadsafe(self._end, exit_)
+        except OSError:
+            _leave(0)
+
+    def _begin(self, number: int, call: Invocation) -> None:
+        task = self._loop.create_task(self._await(number, call), name=f"{call.function}:{call.id}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _await(self, number: int, call: Invocation) -> None:
+        try:
+            self.send(result_to_wire(number, await self._app.run_async(call)))
+        except SystemExit as exit_:
+            self._loop.call_soon(self._end, exit_)
+        except OSError:
+            _leave(0)
+
+    def _end(self, exit_: SystemExit) -> None:
+        with self._writing:
+            self._ending = True
+        raise exit_
+
+
+def main(descriptor: int, script: Path, host_pid: int) -> None:
+    """Load the app, say so, serve. Ends the process with the code of a function's SystemExit, if there is one."""
+    _die_with_host(host_pid)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    configure_logging()
+    connection = socket.socket(fileno=descriptor)
+    enter(script.parent, os.environ, {})
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        app = FunctionApp(script)
+    except AppLoadError as error:
+        connection.sendall(pack(("failed", str(error))))
+        _leave(0)
+    child = Child(connection, app, loop)
+    child.send(index_to_wire(app.index))
+    threading.Thread(target=child.read, name="calls", daemon=True).start()
+    loop.run_forever()
+
+
+def _leave(code: int) -> NoReturn:
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _die_with_host(host_pid: int) -> None:
+    """On Linux the kernel kills this process when the host dies; elsewhere the closed connection has to do."""
+    if sys.platform != "linux":
+        return
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != host_pid:
+        os._exit(0)
