@@ -1,0 +1,285 @@
+"""The object store in one container of Azure Blob Storage: a key is a blob's name.
+
+A condition is HTTP's own: ``If-Match`` and ``If-None-Match: *``. Each write carries a random token as metadata ``w``.
+When a conditional write is refused after an attempt of it that went unanswered, the token tells whether the blob that
+stands in the way is this very write: then it succeeded, and its etag is returned.
+
+The account must be without hierarchical namespace, which sorts and lists otherwise. `modified` is in whole seconds.
+"""
+
+import secrets
+import weakref
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from http import HTTPStatus
+from itertools import pairwise
+from typing import Any, Final, TypeVar
+
+from azure.core import MatchConditions
+from azure.storage.blob import BlobProperties
+from azure.storage.blob.aio import ContainerClient
+
+from durablegraph.errors import ConfigurationError, DurableGraphError
+from durablegraph.storage.azure_pool import BlobPool, OpenContainer
+from durablegraph.storage.azure_retries import RequestFailed, RetryPolicy, Sends, explained, with_retries
+from durablegraph.storage.objects import (
+    ObjectEntry,
+    PreconditionFailed,
+    StoredObject,
+    check_conditions,
+    check_key,
+)
+
+T = TypeVar("T")
+
+_TOKEN: Final = "w"  # noqa: S105 -- the name of a metadata item, not a secret
+_BATCH: Final = 256  # the most that Blob Batch takes
+_PAGE: Final = 5000  # the most that List Blobs answers with
+_CONCURRENT_BLOCKS: Final = 4
+_NO_BLOB: Final = frozenset({"BlobNotFound", "ContainerNotFound", ""})
+_REFUSALS: Final = frozenset({HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED})
+_REFUSED: Final = frozenset({"ConditionNotMet", "BlobAlreadyExists", "BlobNotFound", ""})
+
+
+class BlobObjectStore:
+    """An ObjectStore in a container; usable from any thread and any event loop at once.
+
+    Its client, with up to 64 connections, lives on a loop and a thread of its own, so one store a process is
+    enough. The container is made by the first write that misses it, unless `create_container` is False. Failures that
+    may pass are repeated for a few seconds, then raised as TransientError; a missing right is a ConfigurationError
+    that names the role.
+    """
+
+    def __init__(
+        self,
+        open_container: OpenContainer,
+        *,
+        name: str,
+        create_container: bool = True,
+        retries: RetryPolicy | None = None,
+    ) -> None:
+        """`name` is what messages call the container; it must hold no secret."""
+        self._name = name
+        self._pool = BlobPool(open_container)
+        self._create_container = create_container
+        self._retries = retries or RetryPolicy()
+        weakref.finalize(self, self._pool.stop)  # a store that is dropped without aclose leaves no thread
+
+    async def get(self, key: str) -> StoredObject | None:
+        """See ObjectStore.get; one request up to 256 MiB."""
+        try:
+            return await self._request(partial(_get, check_key(key)))
+        except RequestFailed as failed:
+            if failed.status == HTTPStatus.NOT_FOUND and failed.code in _NO_BLOB:
+                return None
+            raise self._explained(failed, f"reading {key}") from failed
+
+    async def put(self, key: str, data: bytes, *, if_match: str | None = None, if_absent: bool = False) -> str:
+        """See ObjectStore.put; one request up to 256 MiB, blocks and their commit above."""
+        check_conditions(if_match, if_absent=if_absent)
+        write = _Write(check_key(key), data, secrets.token_hex(8), if_match, if_absent=if_absent)
+        try:
+            try:
+                return await self._request(write.send)
+            except RequestFailed as failed:
+                if failed.code != "ContainerNotFound" or if_match is not None:
+                    raise
+            await self._make_container()
+            return await self._request(write.send)
+        except RequestFailed as failed:
+            return await self._refused(write, failed)
+
+    async def delete(self, key: str, *, if_match: str | None = None) -> bool:
+        """See ObjectStore.delete."""
+        try:
+            await self._request(partial(_delete, check_key(key), if_match))
+        except RequestFailed as failed:
+            if failed.status == HTTPStatus.NOT_FOUND and failed.code in _NO_BLOB:
+                return False
+            if failed.status == HTTPStatus.PRECONDITION_FAILED and failed.code in _REFUSED:
+                if await self._found(key) is None:  # a missing blob is refused with 412 by some services, 404 by others
+                    return False
+                raise PreconditionFailed(f"{key}: wanted etag {if_match}, found another") from failed
+            raise self._explained(failed, f"deleting {key}") from failed
+        return True
+
+    async def delete_many(self, keys: Sequence[str]) -> None:
+        """See ObjectStore.delete_many; one request for each 256 keys."""
+        for start in range(0, len(keys), _BATCH):
+            batch = [check_key(key) for key in dict.fromkeys(keys[start : start + _BATCH])]
+            for key in await self._delete_batch(batch):
+                await self.delete(key)  # by itself, with its retries and its explanation
+
+    async def list(
+        self, prefix: str, *, start_after: str | None = None, limit: int | None = None
+    ) -> AsyncIterator[ObjectEntry]:
+        """See ObjectStore.list; one request for each 5,000 entries, one in all when `limit` is below that."""
+        beginning = start_after or ""
+        if beginning > prefix and not beginning.startswith(prefix):
+            return  # everything with the prefix sorts before it
+        start = beginning if beginning > prefix else None
+        size = _PAGE if limit is None else min(_PAGE, limit + 1)  # the service's start is inclusive: one more
+        token, remaining = None, limit
+        while remaining is None or remaining > 0:
+            page, token = await self._page(prefix, start, token, size)
+            fresh = [entry for entry in page if entry.key > beginning][:remaining]
+            for entry in fresh:
+                yield entry
+            if remaining is not None:
+                remaining -= len(fresh)
+            if token is None:
+                return
+            if not fresh:
+                size = _PAGE  # this service does not know the start (Azurite does not): leaf through faster
+
+    async def aclose(self) -> None:
+        """See ObjectStore.aclose; calls under way have 10 s to end."""
+        await self._pool.aclose()
+
+    async def _request(self, act: Callable[[ContainerClient], Awaitable[T]]) -> T:
+        def repeated(client: ContainerClient, sends: Sends) -> Awaitable[T]:
+            return with_retries(partial(act, client), self._retries, sends)
+
+        return await self._pool.run(repeated)
+
+    async def _page(
+        self, prefix: str, start: str | None, token: str | None, size: int
+    ) -> tuple[Sequence[ObjectEntry], str | None]:
+        try:
+            page, token = await self._request(partial(_page, prefix, start, token, size))
+        except RequestFailed as failed:
+            if failed.status == HTTPStatus.NOT_FOUND and failed.code in _NO_BLOB:
+                return [], None
+            raise self._explained(failed, f"listing {prefix}*") from failed
+        if any(one.key >= other.key for one, other in pairwise(page)):
+            raise ConfigurationError(
+                f"{self._name} does not list its blobs in the order of their names, as accounts with a hierarchical "
+                "namespace do; expected a general-purpose v2 account without one; use another account"
+            )
+        return page, token
+
+    async def _refused(self, write: "_Write", failed: RequestFailed) -> str:
+        """The etag of the write if it was made after all; else raises what its failure means."""
+        if not write.was_refused(failed):
+            raise self._explained(failed, f"writing {write.key}") from failed
+        if failed.unanswered and (etag := await self._etag_if_made(write)) is not None:
+            return etag
+        raise PreconditionFailed(f"{write.key}: {write.wish}, found another", ambiguous=failed.unanswered) from failed
+
+    async def _etag_if_made(self, write: "_Write") -> str | None:
+        found = await self._found(write.key)
+        return _etag(found.etag) if found is not None and found.metadata.get(_TOKEN) == write.token else None
+
+    async def _found(self, key: str) -> BlobProperties | None:
+        """What stands in the way of a conditional request, if anything."""
+        try:
+            return await self._request(partial(_properties, key))
+        except RequestFailed as failed:
+            if failed.status == HTTPStatus.NOT_FOUND and failed.code in _NO_BLOB:
+                return None
+            raise self._explained(failed, f"looking at {key}") from failed
+
+    async def _delete_batch(self, keys: Sequence[str]) -> Sequence[str]:
+        """Delete what exists of these; the keys to try again one by one."""
+        try:
+            return await self._request(partial(_delete_batch, keys))
+        except RequestFailed as failed:
+            if failed.status == HTTPStatus.NOT_FOUND and failed.code in _NO_BLOB:
+                return []  # there is no container
+            raise self._explained(failed, f"deleting {len(keys)} blobs") from failed
+
+    async def _make_container(self) -> None:
+        if not self._create_container:
+            raise ConfigurationError(f"{self._name} does not exist, and may not be made; make it or correct its name")
+        try:
+            await self._request(_create_container)
+        except RequestFailed as failed:
+            if failed.code != "ContainerAlreadyExists":
+                raise self._explained(failed, "making the container") from failed
+
+    def _explained(self, failed: RequestFailed, doing: str) -> DurableGraphError:
+        return explained(failed, f"{self._name}, {doing}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Write:
+    """A put with the token that makes it known again."""
+
+    key: str
+    data: bytes
+    token: str
+    if_match: str | None
+    if_absent: bool
+
+    @property
+    def wish(self) -> str:
+        """What the condition asks for, in words."""
+        return "wanted no object" if self.if_absent else f"wanted etag {self.if_match}"
+
+    async def send(self, client: ContainerClient) -> str:
+        """Upload, and return the new etag."""
+        condition: dict[str, Any] = {}
+        if self.if_match is not None:
+            condition = {"etag": f'"{self.if_match}"', "match_condition": MatchConditions.IfNotModified}
+        answer = await client.get_blob_client(self.key).upload_blob(
+            self.data,
+            overwrite=not self.if_absent,
+            metadata={_TOKEN: self.token},
+            max_concurrency=_CONCURRENT_BLOCKS,
+            **condition,
+        )
+        return _etag(answer["etag"])
+
+    def was_refused(self, failed: RequestFailed) -> bool:
+        """Whether the failure is that the condition was not met."""
+        if failed.status == HTTPStatus.NOT_FOUND:
+            return self.if_match is not None and failed.code in _NO_BLOB
+        return failed.status in _REFUSALS and failed.code in _REFUSED
+
+
+# Each of the following is one request (large values apart) and may be repeated.
+
+
+async def _get(key: str, client: ContainerClient) -> StoredObject:
+    stream = await client.get_blob_client(key).download_blob(max_concurrency=_CONCURRENT_BLOCKS)
+    data = await stream.readall()
+    return StoredObject(key, data, _etag(stream.properties.etag), stream.properties.last_modified)
+
+
+async def _properties(key: str, client: ContainerClient) -> BlobProperties:
+    return await client.get_blob_client(key).get_blob_properties()
+
+
+async def _delete(key: str, if_match: str | None, client: ContainerClient) -> None:
+    condition: dict[str, Any] = {}
+    if if_match is not None:
+        condition = {"etag": f'"{if_match}"', "match_condition": MatchConditions.IfNotModified}
+    await client.get_blob_client(key).delete_blob(delete_snapshots="include", **condition)
+
+
+async def _delete_batch(keys: Sequence[str], client: ContainerClient) -> Sequence[str]:
+    answers = await client.delete_blobs(*keys, raise_on_any_failure=False, delete_snapshots="include")
+    statuses = {answer.status_code async for answer in answers}
+    return [] if statuses <= {HTTPStatus.ACCEPTED, HTTPStatus.NOT_FOUND} else keys
+
+
+async def _page(
+    prefix: str, start: str | None, token: str | None, size: int, client: ContainerClient
+) -> tuple[Sequence[ObjectEntry], str | None]:
+    options: dict[str, Any] = {} if start is None else {"start_from": start}
+    pages: Any = client.list_blobs(name_starts_with=prefix or None, results_per_page=size, **options).by_page(
+        token
+    )  # typed as a plain iterator
+    async for page in pages:
+        entries = [ObjectEntry(blob.name, blob.size, _etag(blob.etag), blob.last_modified) async for blob in page]
+        return entries, pages.continuation_token or None
+    return [], None
+
+
+async def _create_container(client: ContainerClient) -> None:
+    await client.create_container()
+
+
+def _etag(sent: str) -> str:
+    return sent.strip('"')  # quoted in headers, bare in listings
