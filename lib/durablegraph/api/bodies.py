@@ -1,6 +1,7 @@
 """From bytes to trusted values: size, syntax, depth and number of JSON values are checked before anything is stored."""
 
 import json
+import re
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -11,7 +12,8 @@ from durablegraph.settings import Settings
 
 Model = TypeVar("Model", bound=BaseModel)
 
-_OPENS, _CLOSES = b"[{", b"]}"
+_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_BRACKETS = re.compile(rb"[][{}]")
 
 
 def read_json(request: ApiRequest, settings: Settings, *, default: Any = ...) -> Any:
@@ -36,9 +38,7 @@ def read_json(request: ApiRequest, settings: Settings, *, default: Any = ...) ->
         raise InvalidRequest(f"the body is not JSON: {error}; send application/json") from error
     nodes = _nodes(value)
     if nodes > settings.max_json_nodes:
-        raise InvalidRequest(
-            f"the body has {nodes} values, at most {settings.max_json_nodes} are accepted", status=422
-        )
+        raise InvalidRequest(f"the body has {nodes} values, at most {settings.max_json_nodes} are accepted", status=422)
     return value
 
 
@@ -59,24 +59,11 @@ def parse(model: type[Model], value: Any) -> Model:
 def _depth(body: bytes, limit: int) -> int:
     """How deep the JSON text nests, counted without recursion and only as far as just over the limit."""
     depth = deepest = 0
-    in_string = escaped = False
-    for byte in body:
-        if in_string:
-            if escaped:
-                escaped = False
-            elif byte == 0x5C:  # backslash
-                escaped = True
-            elif byte == 0x22:  # quote
-                in_string = False
-        elif byte == 0x22:
-            in_string = True
-        elif byte in _OPENS:
-            depth += 1
-            deepest = max(deepest, depth)
-            if depth > limit:
-                return deepest
-        elif byte in _CLOSES:
-            depth -= 1
+    for bracket in _BRACKETS.findall(_STRINGS.sub(b"", body)):
+        depth += 1 if bracket in b"[{" else -1
+        deepest = max(deepest, depth)
+        if depth > limit:
+            break
     return deepest
 
 

@@ -18,7 +18,8 @@ class RunStart(BaseModel):
         default=None, description="The thread to run on, created on use; left out, the run gets one of its own."
     )
     config: dict[str, Any] = Field(
-        default_factory=dict, description="`configurable`, `tags`, `metadata`, `recursion_limit`, as LangGraph's config."
+        default_factory=dict,
+        description="`configurable`, `tags`, `metadata`, `recursion_limit`, as LangGraph's config.",
     )
     context: dict[str, Any] | None = Field(default=None, description="The run's context, for graphs with a schema.")
     metadata: dict[str, Any] = Field(default_factory=dict, description="Kept with the run and its checkpoints.")

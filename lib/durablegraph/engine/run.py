@@ -64,9 +64,7 @@ def run(context: Orchestration, ticket: Ticket) -> Steps:
 
 
 def _decide(context: Orchestration, ticket: Ticket, heard: Any) -> Generator[Pending, Any, Decision]:
-    call = AdvanceCall(
-        run_id=ticket.run_id, cursor=ticket.cursor, heard=None if heard == DOORBELL else {"value": heard}
-    )
+    call = AdvanceCall(run_id=ticket.run_id, cursor=ticket.cursor, heard=None if heard in BELLS else {"value": heard})
     for pause in (*PAUSES, None):
         try:
             return decision_from((yield context.activity(ADVANCE_ACTIVITY, call.to_json())))

@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Any
 
 from durablegraph.errors import ConfigurationError, InvariantBroken, NodeFailed, RequestError, RunError
-from durablegraph.execution.jsonable import jsonable
 from durablegraph.graphs.contract import Replay, StepKind, StepOutcome, StepRequest, StepStatus
+from durablegraph.graphs.jsonable import jsonable
 from durablegraph.graphs.superstep import run_superstep
 from durablegraph.model.assign import heard
 from durablegraph.model.messages import Advance, AdvanceCall, Cursor, Decision, Finish, Wait

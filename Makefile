@@ -1,0 +1,54 @@
+# `make run` and `make test` need Python 3.11, 3.12 or 3.13 and nothing else of ours.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3 python; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1 && echo $$p && break; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+PORT ?= 7071
+
+.PHONY: help run test check unit bench docs conformance clean
+
+help: ## What can be made
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(VENV)/.run: pyproject.toml
+	@test -n "$(PYTHON)" || { echo "No Python 3.11, 3.12 or 3.13 found: install one, or name it: make PYTHON=/path/to/python3.12"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[host,models]"
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.run
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group test --group lint --group bench
+	@touch $@
+
+run: $(VENV)/.run ## Start the app at http://localhost:7071, state in .durablegraph/
+	$(BIN)/durablegraph dev --port $(PORT)
+
+check: $(VENV)/.test ## Lint, types and import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	PYTHONPATH=lib:. $(BIN)/lint-imports
+
+unit: $(VENV)/.test ## The fast tests
+	$(BIN)/python -m pytest -q tests/unit
+
+test: check ## Everything: lint, types, contracts, all tests but the slow ones
+	$(BIN)/python -m pytest -q tests/unit
+	$(BIN)/python -m pytest -q -n 2 --dist loadgroup -m "not slow" tests/conformance tests/integration tests/e2e
+
+bench: $(VENV)/.test ## The benchmarks, with peers in the same run
+	$(BIN)/python -m benchmarks
+
+docs: $(VENV)/.test ## The generated reference pages
+	$(BIN)/python -m docs.generate
+
+conformance: $(VENV)/.test ## LangGraph's own tests through our super-steps: make conformance LANGGRAPH=DIR
+	@test -n "$(LANGGRAPH)" || { echo "Name an unpacked source distribution of langgraph: make conformance LANGGRAPH=DIR"; exit 1; }
+	$(BIN)/python -m tests.conformance.langgraph --upstream $(LANGGRAPH)
+
+clean: ## Remove what was made
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist build

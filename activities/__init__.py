@@ -1,0 +1,1 @@
+"""Effectful triggers: at least once, so idempotent."""

@@ -1,0 +1,17 @@
+"""The Functions app: three folders of triggers on one application, the library on the path."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "lib"))
+
+import azure.durable_functions as df
+import azure.functions as func
+
+from activities import advance_run
+from http_starters import api, supervisor
+from orchestrators import run_graph
+
+app = df.DFApp(http_auth_level=func.AuthLevel.FUNCTION)
+for module in (run_graph, advance_run, api, supervisor):
+    app.register_functions(module.blueprint)

@@ -1,0 +1,1 @@
+"""Client-facing triggers: start, signal, read; never run a node."""

@@ -1,0 +1,163 @@
+"""The read side: runs and threads as they are stored, never by asking the orchestrator."""
+
+import asyncio
+from typing import Any
+
+from durablegraph.api.context import Call
+from durablegraph.api.http import ApiResponse
+from durablegraph.api.instances import InstanceView
+from durablegraph.api.supervising import reconcile
+from durablegraph.errors import InvalidRequest, NotFound
+from durablegraph.model.names import RUN_ORCHESTRATOR
+from durablegraph.model.records import RunRecord
+from durablegraph.model.status import RunStatus, durable_status
+
+_PAGE = 20
+_LARGEST_PAGE = 100
+_POLLS = (0.02, 0.05, 0.1, 0.2, 0.5)
+_REDACTED = "The node raised an exception; its text is in the log"
+
+
+async def load_run(call: Call, *, heal: bool = True) -> RunRecord:
+    """The run that the path names, reconciled with its instance; raises 404."""
+    run_id = call.request.path["run"]
+    found = await call.services.runs.load(run_id)
+    if found is None:
+        raise NotFound(f"there is no run {run_id!r}; list them with GET /api/runs", code="run_not_found")
+    if not heal:
+        return found.value
+    return await reconcile(call.services, call.instances, found.value, call.now)
+
+
+async def get_run(call: Call) -> ApiResponse:
+    """GET /runs/{run}: always 200; with `?wait=` it answers as soon as the run has ended or waits for an answer."""
+    record = await load_run(call)
+    if seconds := _seconds(call):
+        record = await _until_settled(call, record, seconds)
+    return ApiResponse(200, await shown(call, record), {"Cache-Control": "no-store"})
+
+
+async def get_status(call: Call) -> ApiResponse:
+    """GET /runs/{run}/status: Durable's polling protocol, 202 with Location until the run has ended, then 200."""
+    record = await load_run(call)
+    view = None if record.status.ended else await call.instances.view(record.run_id)
+    run = await shown(call, record)
+    body = {
+        "instanceId": record.run_id,
+        "name": RUN_ORCHESTRATOR,
+        "runtimeStatus": _runtime_status(record, view),
+        "customStatus": {"status": run["status"], "step": run["step"], "next": run["next"]},
+        "createdTime": _seconds_precise(run["created_at"]),
+        "lastUpdatedTime": _seconds_precise(run["updated_at"]),
+        **{
+            name: run[name]
+            for name in ("output", "status", "step", "next", "interrupts", "error", "thread_id", "graph")
+        },
+    }
+    if record.status.ended:
+        return ApiResponse(200, body, {"Cache-Control": "no-store"})
+    headers = {"Location": call.links.run(record.run_id, "/status"), "Retry-After": "1", "Cache-Control": "no-store"}
+    return ApiResponse(202, body, headers)
+
+
+async def list_runs(call: Call) -> ApiResponse:
+    """GET /runs: newest first, filtered by `status`, `graph` and `thread_id`, `limit` a page."""
+    query = call.request.query
+    limit = _number(query.get("limit"), "limit", _PAGE, _LARGEST_PAGE)
+    status = query.get("status")
+    if status is not None and status not in list(RunStatus):
+        raise InvalidRequest(f"status {status!r} is none of {[item.value for item in RunStatus]}")
+    wanted = {name: query[name] for name in ("status", "graph", "thread_id") if name in query}
+    runs: list[dict[str, Any]] = []
+    position = None
+    async for at, record in call.services.runs.recent(start_after=query.get("cursor")):
+        if any(getattr(record, name) != value for name, value in wanted.items()):
+            continue
+        if len(runs) == limit:
+            return ApiResponse(200, {"runs": runs, "next": position})
+        runs.append(await shown(call, record, brief=True))
+        position = at
+    return ApiResponse(200, {"runs": runs, "next": None})
+
+
+async def shown(call: Call, record: RunRecord, *, brief: bool = False) -> dict[str, Any]:
+    """A run as callers see it; `brief` leaves out what needs further reads."""
+    step, next_ = record.step, list(record.next)
+    if record.status is RunStatus.RUNNING and not brief:
+        step, next_ = await _head(call, record)
+    return {
+        "id": record.run_id,
+        "thread_id": record.thread_id,
+        "graph": record.graph,
+        "status": record.status.value,
+        "step": step,
+        "next": next_,
+        "interrupts": [] if brief else await _interrupts(call, record),
+        "output": await call.services.runs.output(record.run_id)
+        if record.status is RunStatus.COMPLETED and not brief
+        else None,
+        "error": _error(call, record),
+        "metadata": record.metadata,
+        "created_at": record.created_at.isoformat(),
+        "updated_at": record.updated_at.isoformat(),
+    }
+
+
+async def _interrupts(call: Call, record: RunRecord) -> list[dict[str, Any]]:
+    if record.status is not RunStatus.INTERRUPTED:
+        return []
+    wait = await call.services.runs.wait(record.run_id, record.wait)
+    if wait is None:
+        return []
+    stored = await call.services.runs.answers(record.run_id, record.wait)
+    return [{**item.model_dump(mode="json"), "answered": item.id in stored} for item in wait.interrupts]
+
+
+async def _head(call: Call, record: RunRecord) -> tuple[int | None, list[str]]:
+    """Step and next nodes of a running run, from the thread's head."""
+    snapshot = await call.services.state(record.graph, record.thread_id)
+    return (snapshot.metadata or {}).get("step"), list(snapshot.next)
+
+
+def _error(call: Call, record: RunRecord) -> dict[str, Any] | None:
+    if record.error is None:
+        return None
+    error = record.error.model_dump()
+    return error if call.services.settings.show_errors else {**error, "message": _REDACTED}
+
+
+def _runtime_status(record: RunRecord, view: InstanceView | None) -> str:
+    if view is not None and view.runtime_status == "Suspended":
+        return "Suspended"
+    return durable_status(record.status)
+
+
+async def _until_settled(call: Call, record: RunRecord, seconds: float) -> RunRecord:
+    """Read again, less and less often, until the run has ended, waits, or the time is up."""
+    passed, turn = 0.0, 0
+    while not record.status.ended and record.status is not RunStatus.INTERRUPTED and passed < seconds:
+        pause = min(_POLLS[min(turn, len(_POLLS) - 1)], seconds - passed)
+        await asyncio.sleep(pause)
+        passed, turn = passed + pause, turn + 1
+        found = await call.services.runs.load(record.run_id)
+        record = found.value if found else record
+    return record
+
+
+def _seconds(call: Call) -> float:
+    text = call.request.query.get("wait")
+    if not text:
+        return 0
+    return float(_number(text, "wait", 0, call.services.settings.max_wait_seconds))
+
+
+def _number(text: str | None, name: str, default: int, largest: int) -> int:
+    if not text:
+        return default
+    if not text.isascii() or not text.isdigit() or int(text) > largest:
+        raise InvalidRequest(f"{name}={text!r}: give a whole number from 0 to {largest}")
+    return int(text)
+
+
+def _seconds_precise(iso: str) -> str:
+    return iso[:19] + "Z"

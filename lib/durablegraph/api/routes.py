@@ -1,0 +1,162 @@
+"""The HTTP surface as one table: every route, what it takes and answers, and who may call it."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+from durablegraph.api import deciding, health, reading, starting, threads
+from durablegraph.api.context import Call
+from durablegraph.api.http import ApiResponse
+from durablegraph.api.openapi import document
+from durablegraph.api.resources import GivenAnswer, RunPage, RunStart, ShownRun, ShownStatus, StartedRun, ThreadState
+
+Handler = Callable[[Call], Awaitable[ApiResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One operation. `template` is below the route prefix; `level` is the host's auth level.
+
+    `takes` is the model of the body, the word ``json`` for any JSON, or None; `answers` maps statuses to models.
+    """
+
+    name: str
+    method: Literal["GET", "POST", "DELETE"]
+    template: str
+    handler: Handler
+    summary: str
+    takes: type[BaseModel] | Literal["json"] | None = None
+    answers: dict[int, type[BaseModel] | None] = field(default_factory=dict)
+    query: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+    level: Literal["anonymous", "function"] = "function"
+
+
+async def openapi(call: Call) -> ApiResponse:
+    """GET /openapi.json: made from this table."""
+    return ApiResponse(200, document(ROUTES, call.links.base))
+
+
+_REASON = {"reason": "Kept with the instance."}
+
+ROUTES: tuple[Route, ...] = (
+    Route(
+        "start_run",
+        "POST",
+        "graphs/{graph}/runs",
+        starting.start_run,
+        "Start a run of a graph",
+        takes=RunStart,
+        answers={202: StartedRun},
+        headers={"Idempotency-Key": "The same key and body give the same run, however often they are sent."},
+    ),
+    Route(
+        "list_runs",
+        "GET",
+        "runs",
+        reading.list_runs,
+        "List runs, newest first",
+        answers={200: RunPage},
+        query={
+            "status": "Only runs with this status.",
+            "graph": "Only runs of this graph.",
+            "thread_id": "Only runs on this thread.",
+            "limit": "Runs a page, 20 by default, at most 100.",
+            "cursor": "The `next` of the page before.",
+        },
+    ),
+    Route(
+        "get_run",
+        "GET",
+        "runs/{run}",
+        reading.get_run,
+        "Read a run",
+        answers={200: ShownRun},
+        query={"wait": "Seconds to wait, at most 200, until the run has ended or waits for an answer."},
+    ),
+    Route(
+        "get_run_status",
+        "GET",
+        "runs/{run}/status",
+        reading.get_status,
+        "Poll a run as Durable's pollers do",
+        answers={200: ShownStatus, 202: ShownStatus},
+    ),
+    Route(
+        "raise_run_event",
+        "POST",
+        "runs/{run}/events/{event}",
+        deciding.raise_event,
+        "Answer what a run waits for (`resume`, or its alias `approval`)",
+        takes="json",
+        answers={202: GivenAnswer},
+    ),
+    Route("cancel_run", "POST", "runs/{run}/cancel", deciding.cancel, "Cancel a run", answers={202: None}),
+    Route(
+        "terminate_run",
+        "POST",
+        "runs/{run}/terminate",
+        deciding.terminate,
+        "End a run at once",
+        answers={202: None},
+        query=_REASON,
+    ),
+    Route(
+        "suspend_run", "POST", "runs/{run}/suspend", deciding.suspend, "Hold a run", answers={202: None}, query=_REASON
+    ),
+    Route(
+        "resume_run",
+        "POST",
+        "runs/{run}/resume",
+        deciding.resume,
+        "Let a held run go on",
+        answers={202: None},
+        query=_REASON,
+    ),
+    Route(
+        "restart_run",
+        "POST",
+        "runs/{run}/restart",
+        deciding.restart,
+        "Start a new run with the same request",
+        answers={202: StartedRun},
+    ),
+    Route("purge_run", "DELETE", "runs/{run}", deciding.purge, "Forget an ended run", answers={200: None}),
+    Route("get_thread", "GET", "threads/{thread}", threads.get_thread, "Read a thread", answers={200: None}),
+    Route(
+        "get_thread_state",
+        "GET",
+        "threads/{thread}/state",
+        threads.get_state,
+        "Read a thread's state",
+        answers={200: ThreadState},
+        query={"checkpoint_id": "At this checkpoint instead of the newest."},
+    ),
+    Route(
+        "get_thread_history",
+        "GET",
+        "threads/{thread}/history",
+        threads.get_history,
+        "Read a thread's checkpoints, newest first",
+        answers={200: ThreadState},
+        query={"limit": "How many, 10 by default.", "before": "Only those before this checkpoint."},
+    ),
+    Route(
+        "health_live",
+        "GET",
+        "health/live",
+        health.live,
+        "The process answers",
+        answers={200: None},
+        level="anonymous",
+    ),
+    Route("health_ready", "GET", "health/ready", health.ready, "The app can work", answers={200: None, 503: None}),
+    Route("get_openapi", "GET", "openapi.json", openapi, "This document", answers={200: None}),
+)
+
+
+def by_name() -> dict[str, Any]:
+    """The routes by their operation's name."""
+    return {route.name: route for route in ROUTES}

@@ -1,0 +1,127 @@
+"""Reconcile a run with the Durable instance that carries it.
+
+An instance can die though its run is fine (a worker killed inside an orchestrator turn fails it for good), and
+terminate or purge through Durable's own door never reach our code. No run is lost or stuck because its instance is:
+every read of a live run reconciles it, and a timer does for those that nobody reads.
+"""
+
+import logging
+from datetime import datetime
+from enum import Enum, auto
+from typing import assert_never
+
+from durablegraph.api.instances import Instances, InstanceView
+from durablegraph.model.messages import Ticket
+from durablegraph.model.records import RunFailure, RunRecord
+from durablegraph.model.status import RunStatus
+from durablegraph.services import Services
+from durablegraph.storage import lifecycle
+
+log = logging.getLogger(__name__)
+
+CURSOR_KEY = "supervisor/cursor"
+
+
+class Cure(Enum):
+    """What a run needs."""
+
+    NOTHING = auto()
+    START = auto()
+    """Its instance was never started: its starter died, or the task hub did not answer."""
+    REVIVE = auto()
+    """Its instance has ended and the run has not: another instance goes on from the committed head."""
+    GIVE_UP = auto()
+    """It was revived as often as allowed."""
+    TERMINATE = auto()
+    """Somebody terminated or purged the instance through Durable's own door."""
+
+
+def diagnose(record: RunRecord, view: InstanceView | None, max_revivals: int) -> Cure:
+    """What a run that has not ended needs, given its instance as the task hub sees it."""
+    if view is None:
+        return Cure.START if record.status is RunStatus.PENDING else Cure.TERMINATE
+    match view.runtime_status:
+        case "Terminated" | "Canceled":
+            return Cure.TERMINATE
+        case "Failed" | "Completed":
+            return Cure.REVIVE if record.instances <= max_revivals else Cure.GIVE_UP
+        case _:
+            return Cure.NOTHING
+
+
+async def reconcile(services: Services, instances: Instances, record: RunRecord, now: datetime) -> RunRecord:
+    """The run's record after it was given what it needs; nothing is done for a run that has ended."""
+    if record.status.ended:
+        return record
+    view = await instances.view(record.run_id)
+    found = await services.runs.load(record.run_id)  # again: it may have ended since `record` was read
+    if found is None or found.value.status.ended:
+        return found.value if found else record
+    return await _treat(services, instances, found.value, view, now)
+
+
+async def _treat(
+    services: Services, instances: Instances, record: RunRecord, view: InstanceView | None, now: datetime
+) -> RunRecord:
+    match diagnose(record, view, services.settings.max_revivals):
+        case Cure.NOTHING:
+            return record
+        case Cure.START:
+            await _launch(services, instances, record)
+            return record
+        case Cure.REVIVE:
+            return await _revive(services, instances, record, view, now)
+        case Cure.GIVE_UP:
+            failure = RunFailure(type="InstanceFailed", message=_lost(record, view))
+            return await lifecycle.end(services.runs, record, RunStatus.FAILED, now, failure=failure)
+        case Cure.TERMINATE:
+            log.warning("run %s was terminated or purged through the task hub", record.run_id)
+            return await lifecycle.end(services.runs, record, RunStatus.TERMINATED, now)
+        case never:
+            assert_never(never)
+
+
+async def _revive(
+    services: Services, instances: Instances, record: RunRecord, view: InstanceView | None, now: datetime
+) -> RunRecord:
+    """Count the attempt first, so that a crash here cannot make the number of attempts unbounded."""
+    log.warning("run %s: %s Another instance goes on from its last commit.", record.run_id, _lost(record, view))
+
+    def change(current: RunRecord) -> RunRecord:
+        if current.status.ended or current.instances != record.instances:
+            return current
+        return current.model_copy(update={"instances": current.instances + 1, "updated_at": now})
+
+    changed = await services.runs.change(record.run_id, change) or record
+    if not changed.status.ended and changed.instances == record.instances + 1:
+        await _launch(services, instances, changed)
+    return changed
+
+
+async def _launch(services: Services, instances: Instances, record: RunRecord) -> None:
+    ticket = Ticket(run_id=record.run_id, cut=services.settings.steps_per_execution)
+    await instances.start(record.run_id, ticket.to_json())
+
+
+def _lost(record: RunRecord, view: InstanceView | None) -> str:
+    state = view.runtime_status if view else "gone"
+    return f"Its Durable instance (number {record.instances}) is {state} though the run has not ended."
+
+
+async def supervise(services: Services, instances: Instances, now: datetime, *, limit: int = 200) -> int:
+    """Reconcile the next `limit` live runs, in turn over calls; the result is how many were looked at."""
+    mark = await services.objects.get(CURSOR_KEY)
+    page = await services.runs.live(start_after=mark.data.decode() if mark else None, limit=limit)
+    for _, run_id in page:
+        found = await services.runs.load(run_id)
+        if found is None:
+            continue
+        if found.value.status.ended:
+            await lifecycle.release(services.runs, found.value, now)
+        else:
+            await reconcile(services, instances, found.value, now)
+    if len(page) < limit:
+        await services.objects.delete(CURSOR_KEY)
+    else:
+        await services.objects.put(CURSOR_KEY, page[-1][0].encode())
+    return len(page)

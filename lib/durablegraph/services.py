@@ -1,0 +1,74 @@
+"""What a worker process opens once and every activity and request shares."""
+
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from langgraph.cache.base import BaseCache
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.store.base import BaseStore
+from langgraph.types import StateSnapshot
+
+from durablegraph.graphs.registry import Registry
+from durablegraph.model.records import RunRequest
+from durablegraph.settings import Settings
+from durablegraph.storage.objects import ObjectStore
+from durablegraph.storage.runs import RunStore
+
+_REMEMBERED = 256
+"""Requests kept in memory: they never change, and a run's activities follow each other closely."""
+
+
+@dataclass(slots=True)
+class Services:
+    """Settings, storage and graphs of one worker process."""
+
+    settings: Settings
+    objects: ObjectStore
+    saver: BaseCheckpointSaver[Any]
+    graphs: Registry
+    items: BaseStore | None = None
+    node_cache: BaseCache[Any] | None = None
+    runs: RunStore = field(init=False)
+    _requests: "OrderedDict[str, RunRequest]" = field(init=False, default_factory=OrderedDict)
+
+    def __post_init__(self) -> None:
+        self.runs = RunStore(self.objects)
+
+    async def request(self, run_id: str) -> RunRequest | None:
+        """What the caller of a run asked for, from memory when it was read before."""
+        if run_id in self._requests:
+            self._requests.move_to_end(run_id)
+            return self._requests[run_id]
+        found = await self.runs.request(run_id)
+        if found is not None:
+            self._requests[run_id] = found
+            while len(self._requests) > _REMEMBERED:
+                self._requests.popitem(last=False)
+        return found
+
+    async def state(self, graph: str, thread_id: str, checkpoint_id: str | None = None) -> StateSnapshot:
+        """A thread's state at its head or at a checkpoint, as LangGraph tells it."""
+        bound = await self._bound(graph)
+        return await bound.aget_state(_config(thread_id, checkpoint_id))
+
+    async def history(
+        self, graph: str, thread_id: str, *, limit: int, before: str | None = None
+    ) -> AsyncIterator[StateSnapshot]:
+        """A thread's checkpoints, newest first."""
+        bound = await self._bound(graph)
+        earlier = _config(thread_id, before) if before else None
+        async for snapshot in bound.aget_state_history(_config(thread_id), limit=limit, before=earlier):
+            yield snapshot
+
+    async def _bound(self, graph: str) -> Any:
+        loaded = await self.graphs.load(graph)
+        return loaded.graph.copy(update={"checkpointer": self.saver, "store": self.items})
+
+
+def _config(thread_id: str, checkpoint_id: str | None = None) -> Any:
+    configurable = {"thread_id": thread_id, "checkpoint_ns": ""}
+    if checkpoint_id is not None:
+        configurable["checkpoint_id"] = checkpoint_id
+    return {"configurable": configurable}
