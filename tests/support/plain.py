@@ -1,0 +1,244 @@
+"""The oracle: what a graph does when LangGraph alone runs it, and how to watch any graph without changing its source.
+
+`counting` makes a graph's nodes leave a line in a file each time they run, in whatever process that is. `run_plainly`
+runs a case with `ainvoke` on an in-memory saver and tells everything that a durable run has to agree with.
+"""
+
+import asyncio
+import json
+import os
+import re
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from langchain_core.messages import BaseMessage
+from langchain_core.runnables import Runnable, RunnableConfig
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import START, StateGraph
+from langgraph.pregel import Pregel
+from langgraph.types import Command, StateSnapshot
+
+from tests.support.catalogue_graphs.case import Built, Case
+
+RANDOM_ID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
+
+MOST_STOPS = 50
+"""A case that stops more often than this has gone astray."""
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """One execution of one node. `where` leads from the root to its graph by node names, `task` tells tasks apart."""
+
+    node: str
+    where: tuple[str, ...]
+    step: int
+    task: str
+    pid: int
+
+
+class Counted(Runnable[Any, Any]):
+    """A node's runnable that writes a line, synced to nothing, before it does what it always did."""
+
+    def __init__(self, node: str, bound: Runnable[Any, Any], path: Path) -> None:
+        self.name = node
+        self.bound = bound
+        self.path = path
+
+    def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002 -- Runnable's
+        note(self.path, self.name, config)
+        return self.bound.invoke(input, config, **kwargs)
+
+    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
+        note(self.path, self.name, config)
+        return await self.bound.ainvoke(input, config, **kwargs)
+
+    async def astream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> AsyncIterator[Any]:  # noqa: A002
+        note(self.path, self.name, config)
+        async for chunk in self.bound.astream(input, config, **kwargs):
+            yield chunk
+
+
+def note(path: Path, node: str, config: RunnableConfig | None) -> None:
+    """Append one execution; a line is one write, so lines of several processes do not mix."""
+    metadata = (config or {}).get("metadata", {})
+    line = {
+        "node": node,
+        "ns": metadata.get("langgraph_checkpoint_ns", ""),
+        "step": metadata.get("langgraph_step", -1),
+        "pid": os.getpid(),
+    }
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    try:
+        os.write(descriptor, json.dumps(line).encode() + b"\n")
+    finally:
+        os.close(descriptor)
+
+
+def counting(graph: Pregel, path: Path) -> Pregel:
+    """Make every node of this graph, and of the graphs inside it, leave a line in `path`; returns the same graph.
+
+    The graph object is changed in place (its compiled form, not its definition); a second call changes nothing.
+    """
+    for name, node in graph.nodes.items():
+        if name == START or isinstance(node.bound, Counted):
+            continue
+        for subgraph in node.subgraphs:
+            if isinstance(subgraph, Pregel):
+                counting(subgraph, path)
+        node.bound = Counted(name, node.bound, path)
+        node.__dict__.pop("node", None)
+    return graph
+
+
+def executions(path: Path) -> list[Execution]:
+    """All executions in the order in which they began."""
+    if not path.exists():
+        return []
+    found = []
+    for line in path.read_text().splitlines():
+        told = json.loads(line)
+        parts = [part.split(":")[0] for part in told["ns"].split("|")]
+        found.append(Execution(told["node"], tuple(parts[:-1]), told["step"], told["ns"], told["pid"]))
+    return found
+
+
+def in_order(ran: list[Execution]) -> dict[str, list[tuple[int, list[str]]]]:
+    """For every graph, its super-steps in the order they ran, each with its nodes by name.
+
+    Nodes of one super-step have no order among themselves, and neither have the graphs that run side by side.
+    """
+    graphs: dict[str, list[Execution]] = {}
+    for execution in ran:
+        graphs.setdefault("/".join(execution.where), []).append(execution)
+    return {
+        where: [(step, sorted(e.node for e in group)) for step, group in groupby(found, key=lambda e: e.step)]
+        for where, found in sorted(graphs.items())
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointFacts:
+    """What two histories of the same run have in common: ids and times differ, these do not."""
+
+    source: str
+    step: int
+    values: Any
+    next: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class PlainRun:
+    """Everything that a run did. `asked` holds the questions of each stop, sorted by their text.
+
+    `unreadable` is the error of a thread whose state LangGraph cannot show; `values` and `history` are empty then.
+    """
+
+    output: Any = None
+    values: Any = None
+    asked: list[list[Any]] = field(default_factory=list)
+    stops: list[tuple[str, ...]] = field(default_factory=list)
+    error: tuple[str, str] | None = None
+    history: list[CheckpointFacts] = field(default_factory=list)
+    ran: list[Execution] = field(default_factory=list)
+    unreadable: str | None = None
+
+
+def compiled(built: Built, saver: BaseCheckpointSaver[Any]) -> Pregel:
+    """The graph on this saver, whether it was built or only described."""
+    graph = built.compile() if isinstance(built, StateGraph) else built
+    graph.checkpointer = saver
+    return graph
+
+
+def without_random_ids(value: Any) -> Any:
+    """The value with every message's made-up id replaced by one word; ids that a graph chose itself stay."""
+    match value:
+        case BaseMessage():
+            named = {"id": RANDOM_ID.sub("random", value.id)} if value.id else {}
+            calls = [
+                {**call, "id": RANDOM_ID.sub("random", call["id"] or "")} for call in getattr(value, "tool_calls", ())
+            ]
+            return value.model_copy(update={**named, **({"tool_calls": calls} if calls else {})})
+        case dict():
+            return {key: without_random_ids(item) for key, item in value.items()}
+        case list():
+            return [without_random_ids(item) for item in value]
+        case _:
+            return value
+
+
+def facts_of(snapshot: StateSnapshot) -> CheckpointFacts:
+    """A snapshot without its ids and times."""
+    metadata: Mapping[str, Any] = snapshot.metadata or {}
+    values = without_random_ids(snapshot.values)
+    return CheckpointFacts(metadata["source"], metadata["step"], values, tuple(sorted(snapshot.next)))
+
+
+async def history_of(graph: Pregel, config: RunnableConfig) -> list[CheckpointFacts]:
+    """The thread's checkpoints, oldest first."""
+    return [facts_of(snapshot) async for snapshot in graph.aget_state_history(config)][::-1]
+
+
+OVER = object()
+"""What `next_input` gives when there is nothing to go on with."""
+
+
+def next_input(snapshot: StateSnapshot, answer: Callable[[Any], Any] | None, run: PlainRun) -> Any:
+    """What to call the graph with to go on, or OVER; questions and stops are noted in `run`.
+
+    All questions are answered at once, by their ids: the one way in which answers can reach no other question.
+    """
+    if snapshot.interrupts:
+        if answer is None:
+            raise AssertionError(f"found the questions {snapshot.interrupts}, expected none: give the case an answer")
+        run.asked.append(sorted((i.value for i in snapshot.interrupts), key=repr))
+        return Command(resume={interrupt.id: answer(interrupt.value) for interrupt in snapshot.interrupts})
+    if snapshot.next:
+        run.stops.append(tuple(sorted(snapshot.next)))
+        return None
+    return OVER
+
+
+def config_of(case: Case, thread: str) -> RunnableConfig:
+    """The case's own configuration on a thread."""
+    configurable = {**case.config.get("configurable", {}), "thread_id": thread}
+    return {**case.config, "configurable": configurable}  # type: ignore[typeddict-item] # a case gives only known keys
+
+
+async def run_plainly(case: Case, path: Path, saver: BaseCheckpointSaver[Any] | None = None) -> PlainRun:
+    """Run a case to its end with LangGraph alone, its executions noted in `path` (a new file)."""
+    return await run_graph_plainly(case, compiled(case.build(), saver or InMemorySaver()), path)
+
+
+async def run_graph_plainly(case: Case, graph: Pregel, path: Path) -> PlainRun:
+    """The same for a graph that is compiled already, on its own saver."""
+    counting(graph, path)
+    config = config_of(case, "plain")
+    run = PlainRun()
+    given = case.input
+    while given is not OVER:
+        try:
+            run.output = without_random_ids(await graph.ainvoke(given, config, context=case.context))
+        except Exception as error:
+            run.error = (type(error).__name__, str(error))
+            break
+        given = next_input(await graph.aget_state(config), case.answer, run)
+        if len(run.asked) + len(run.stops) > MOST_STOPS:
+            raise AssertionError(f"{case.name}: found no end after {MOST_STOPS} stops")
+    run.ran = executions(path)
+    try:
+        run.history = await history_of(graph, config)
+    except Exception as error:
+        run.unreadable = type(error).__name__
+    run.values = run.history[-1].values if run.history else None
+    return run
+
+
+def run_now(case: Case, path: Path) -> PlainRun:
+    """`run_plainly` for callers without an event loop."""
+    return asyncio.run(run_plainly(case, path))
