@@ -25,7 +25,8 @@ class DurableOrchestration:
     @property
     def now(self) -> datetime:
         """The clock of this turn."""
-        return self._context.current_utc_datetime
+        at: datetime = self._context.current_utc_datetime
+        return at
 
     def activity(self, name: str, call: dict[str, Any]) -> Any:
         """Call an activity with retries."""

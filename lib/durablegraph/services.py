@@ -51,7 +51,8 @@ class Services:
     async def state(self, graph: str, thread_id: str, checkpoint_id: str | None = None) -> StateSnapshot:
         """A thread's state at its head or at a checkpoint, as LangGraph tells it."""
         bound = await self._bound(graph)
-        return await bound.aget_state(_config(thread_id, checkpoint_id))
+        snapshot: StateSnapshot = await bound.aget_state(_config(thread_id, checkpoint_id))
+        return snapshot
 
     async def history(
         self, graph: str, thread_id: str, *, limit: int, before: str | None = None

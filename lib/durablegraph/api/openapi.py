@@ -20,11 +20,7 @@ def document(routes: "Sequence[Route]", base: str) -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
         paths.setdefault(f"/{route.template}", {})[route.method.lower()] = _operation(route)
-    models = {
-        model for route in routes for model in (route.takes, *route.answers.values(), Problem) if _is_model(model)
-    }
-    ordered = sorted(models, key=lambda model: model.__name__)
-    _, schemas = models_json_schema([(model, "validation") for model in ordered], ref_template=_REF)
+    _, schemas = models_json_schema([(model, "validation") for model in _models(routes)], ref_template=_REF)
     return {
         "openapi": "3.1.0",
         "info": {"title": "durablegraph", "version": "1", "description": "Durable runs of LangGraph graphs."},
@@ -35,6 +31,15 @@ def document(routes: "Sequence[Route]", base: str) -> dict[str, Any]:
             "securitySchemes": {"key": {"type": "apiKey", "in": "header", "name": "x-functions-key"}},
         },
     }
+
+
+def _models(routes: "Sequence[Route]") -> list[type[BaseModel]]:
+    named: dict[str, type[BaseModel]] = {Problem.__name__: Problem}
+    for route in routes:
+        for model in (route.takes, *route.answers.values()):
+            if isinstance(model, type):
+                named[model.__name__] = model
+    return [named[name] for name in sorted(named)]
 
 
 def _operation(route: "Route") -> dict[str, Any]:
@@ -53,7 +58,7 @@ def _operation(route: "Route") -> dict[str, Any]:
         "security": [] if route.level == "anonymous" else [{"key": []}],
     }
     if route.takes is not None:
-        schema = _schema(route.takes) if _is_model(route.takes) else {}
+        schema = _schema(route.takes) if isinstance(route.takes, type) else {}
         operation["requestBody"] = {
             "required": route.takes == "json",
             "content": {"application/json": {"schema": schema}},
@@ -67,12 +72,8 @@ def _answer(model: type[BaseModel] | None) -> dict[str, Any]:
     return {"description": model.__doc__ or "", "content": {"application/json": {"schema": _schema(model)}}}
 
 
-def _schema(model: Any) -> dict[str, str]:
+def _schema(model: type[BaseModel]) -> dict[str, str]:
     return {"$ref": _REF.format(model=model.__name__)}
-
-
-def _is_model(value: object) -> bool:
-    return isinstance(value, type) and issubclass(value, BaseModel)
 
 
 def _names(route: "Route") -> list[str]:
