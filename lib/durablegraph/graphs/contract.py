@@ -62,13 +62,17 @@ class StepRequest:
 
     `kind`: `start` is the first call of a run; `advance` goes on; `resume` answers interrupts; `proceed` goes past a
     static breakpoint.
-    `expect` is the id of the checkpoint that this call starts from: the thread's head when the request was made, `None`
-    when `start` meets an empty thread. `stop` is the absolute step number beyond which the recursion limit
-    is exceeded: `None` at `start`, afterwards what the first outcome said.
+    `expect` is the id of the checkpoint that this call starts from: the thread's head when the request was made. At
+    `start`, `None` accepts any head: then only the caller's own lock keeps a late delivery of a run that is over from
+    starting it again. `stop` is the absolute step number beyond which the recursion limit is exceeded: what the first
+    outcome said. `None` counts afresh from `expect`, as each plain `invoke` does.
+
+    `run_id` is stored with each checkpoint, so that a repeated `start` recognises what it did; without it (`None`) a
+    repeated `start` starts again.
     """
 
     thread_id: str
-    run_id: str
+    run_id: str | None
     kind: StepKind
     expect: str | None
     stop: int | None = None
@@ -86,8 +90,10 @@ class StepRequest:
     """How many super-steps to commit in this call at most; `__start__` is not counted."""
     budget: float | None = None
     """Seconds after which no further super-step of this call begins (only matters with `steps` > 1)."""
-    fuse_start: bool = True
-    """Whether `__start__` is executed together with the first real super-step; `False` leaves that for a fan-out."""
+    fan_out_from: int | None = None
+    """End the call before a super-step that may have this many tasks or more, to leave it to `fanout`. The outcome's
+    `tasks` are exact; what ends the call is an upper bound. `None`: never; `__start__` is then always executed together
+    with the first real super-step."""
     replay: Replay | None = None
     """What the last outcome said, for a run that travels in time."""
     stream: StreamOptions | None = None

@@ -1,0 +1,165 @@
+"""The only module that touches names of LangGraph that are not public.
+
+Each name has a test in ``tests/unit/graphs/test_internals.py`` that fails loudly when LangGraph changes what it means.
+The names are imported here, so one that disappears stops the app at import, not in the middle of a run.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeGuard
+
+from langchain_core.runnables import RunnableConfig
+from langgraph._internal._constants import (
+    CONFIG_KEY_CHECKPOINT_MAP,
+    CONFIG_KEY_RESUMING,
+    ERROR,
+    INTERRUPT,
+    NULL_TASK_ID,
+    PUSH,
+    TASKS,
+)
+from langgraph.checkpoint.base import Checkpoint, CheckpointTuple, PendingWrite
+from langgraph.managed.base import is_managed_value
+from langgraph.managed.is_last_step import IsLastStepManager, RemainingStepsManager
+from langgraph.pregel import Pregel, _loop
+from langgraph.pregel._task_status import TaskStatus, read_task_statuses
+from langgraph.pregel._utils import is_xxh3_128_hexdigest
+from langgraph.types import Send
+
+__all__ = [
+    "ERROR",
+    "INTERRUPT",
+    "NULL_TASK_ID",
+    "PUSH",
+    "RESUMING",
+    "Graph",
+    "TaskStatus",
+    "begun_in_this_step",
+    "count_over_the_run",
+    "guard_sync_durability",
+    "is_resume_map",
+    "moved_since_interrupt",
+    "namespace",
+    "send_positions",
+    "set_resuming",
+    "statuses",
+    "upcoming",
+]
+
+Graph = Pregel[Any, Any, Any, Any]
+
+RESUMING = CONFIG_KEY_RESUMING
+"""Key in `configurable`: whether a loop continues what it finds (True) or begins with its input (False)."""
+
+
+def namespace(config: RunnableConfig) -> str:
+    """The checkpoint namespace that a saver is called for: empty for the root graph."""
+    found: str = config.get("configurable", {}).get("checkpoint_ns", "")
+    return found
+
+
+def begun_in_this_step(config: RunnableConfig, found: CheckpointTuple) -> bool:
+    """Whether a subgraph's newest checkpoint was made in the super-step that its parents are in now.
+
+    `config` is what the subgraph's loop asks its saver with: it maps each ancestor's namespace to the checkpoint that
+    the ancestor is at; a checkpoint records the same map as ``metadata["parents"]``. A subgraph with
+    ``checkpointer=True`` keeps one history for the whole thread, so that it has a checkpoint says nothing by itself.
+    """
+    now: Mapping[str, str] = config.get("configurable", {}).get(CONFIG_KEY_CHECKPOINT_MAP) or {}
+    then: Mapping[str, str] = found.metadata.get("parents") or {}
+    return all(then.get(ancestor) == checkpoint for ancestor, checkpoint in now.items())
+
+
+def set_resuming(config: RunnableConfig, resuming: bool) -> None:  # noqa: FBT001 -- it is the value that is set
+    """Tell a nested loop, while it loads its checkpoint, whether it continues what it loads.
+
+    The loop reads the flag from the very mapping that it calls its saver with, after it called it.
+    """
+    config["configurable"][RESUMING] = resuming
+
+
+def moved_since_interrupt(checkpoint: Checkpoint) -> bool:
+    """Whether a static breakpoint may stop at this checkpoint: not where the run was let go past it already."""
+    seen: Mapping[str, Any] = checkpoint["versions_seen"].get(INTERRUPT, {})
+    versions = checkpoint["channel_versions"]
+    null = type(next(iter(versions.values()), 0))()
+    return any(version > seen.get(channel, null) for channel, version in versions.items())
+
+
+def statuses(writes: Sequence[PendingWrite] | None) -> dict[str, TaskStatus]:
+    """The status of each task that has pending writes, by task id."""
+    return read_task_statuses(writes or ())
+
+
+def is_resume_map(resume: object) -> TypeGuard[dict[str, Any]]:
+    """Whether LangGraph takes a `Command`'s resume value for answers by interrupt id."""
+    return isinstance(resume, dict) and all(is_xxh3_128_hexdigest(key) for key in resume)
+
+
+def send_positions(graph: Graph, checkpoint: Checkpoint, names: Sequence[str]) -> list[int | None]:
+    """For each next task, in LangGraph's order, the position of its `Send`, or None for a task made by an edge.
+
+    LangGraph prepares the tasks of pending sends first, in their order, and ignores a `Send` to an unknown node.
+    """
+    pending: Iterable[Any] = checkpoint["channel_values"].get(TASKS) or ()
+    sends = [at for at, send in enumerate(pending) if isinstance(send, Send) and send.node in graph.nodes]
+    return [*sends, *[None] * (len(names) - len(sends))]
+
+
+def upcoming(graph: Graph, checkpoint: Checkpoint) -> int:
+    """How many tasks the super-step after `checkpoint` has at most."""
+    changed = checkpoint.get("updated_channels")
+    triggered: set[str] = set()
+    for channel in graph.trigger_to_nodes if changed is None else changed:
+        triggered.update(graph.trigger_to_nodes.get(channel, ()))
+    return len(triggered) + len(checkpoint["channel_values"].get(TASKS) or ())
+
+
+def count_over_the_run(graph: Graph, stop: int) -> dict[str, Any]:
+    """Channels in which `remaining_steps` and `is_last_step` count towards the absolute step number `stop`."""
+    counted: dict[str, Any] = dict(graph.channels)
+    for name, spec in graph.channels.items():
+        if not is_managed_value(spec) or not isinstance(spec, type):
+            continue
+        if issubclass(spec, RemainingStepsManager):
+            counted[name] = _remaining(spec, stop)
+        elif issubclass(spec, IsLastStepManager):
+            counted[name] = _last(spec, stop)
+    return counted
+
+
+def _remaining(spec: type[RemainingStepsManager], stop: int) -> type[RemainingStepsManager]:
+    def get(scratchpad: Any) -> int:
+        return stop - int(scratchpad.step)
+
+    return type(spec.__name__, (spec,), {"get": staticmethod(get)})
+
+
+def _last(spec: type[IsLastStepManager], stop: int) -> type[IsLastStepManager]:
+    def get(scratchpad: Any) -> bool:
+        return bool(scratchpad.step == stop - 1)
+
+    return type(spec.__name__, (spec,), {"get": staticmethod(get)})
+
+
+class _NothingToAwait:
+    """Stands for the save of a checkpoint that a loop without a saver never starts."""
+
+    def result(self, timeout: float | None = None) -> None:
+        """There is nothing to wait for."""
+
+    def __await__(self) -> Any:
+        return iter(())
+
+
+def guard_sync_durability() -> None:
+    """Let a graph compiled with ``checkpointer=False`` be called from a node under ``durability="sync"``.
+
+    Such a nested loop waits for a save that it never made: ``AttributeError: _put_checkpoint_fut`` (LangGraph 1.2.22).
+    A class attribute gives it something to wait for; a loop that saves sets its own.
+    """
+    for loop in (_loop.SyncPregelLoop, _loop.AsyncPregelLoop):
+        if not hasattr(loop, "_put_checkpoint_fut"):
+            loop._put_checkpoint_fut = _NothingToAwait()  # type: ignore[assignment]  # noqa: SLF001 -- stands for a future
+
+
+guard_sync_durability()

@@ -1,0 +1,89 @@
+"""Reads LangGraph's stream: keeps what the caller asked for, and learns from it where the graph is.
+
+Beside the caller's modes the mode ``checkpoints`` is always on: its part for the root graph names the tasks that come
+next, which saves loading the checkpoint again.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from durablegraph.graphs.contract import StreamOptions
+
+CHECKPOINTS = "checkpoints"
+
+
+class Parts:
+    """The parts of one call."""
+
+    def __init__(self, options: StreamOptions | None, *, repeated: str | None) -> None:
+        """`repeated` is the checkpoint that the call before this one has shown already."""
+        self._options = options
+        self._repeated = repeated
+        self._modes = options.modes if options else ()
+        self._many = not isinstance(self._modes, str)
+        self.executed: tuple[str, ...] = ()
+        self.last: Mapping[str, Any] | None = None
+
+    def arguments(self) -> dict[str, Any]:
+        """The keyword arguments of `astream` that make it produce these parts."""
+        modes = [self._modes] if isinstance(self._modes, str) else list(self._modes)
+        arguments: dict[str, Any] = {"stream_mode": modes if CHECKPOINTS in modes else [*modes, CHECKPOINTS]}
+        if self._options is not None:
+            arguments |= {
+                "subgraphs": self._options.subgraphs,
+                "version": self._options.version,
+                "output_keys": self._options.output_keys,
+                **self._options.extra,
+            }
+        return arguments
+
+    def name_of(self, task_id: str) -> str | None:
+        """The node of a root task."""
+        tasks = self.last["tasks"] if self.last else ()
+        return next((str(task["name"]) for task in tasks if task["id"] == task_id), None)
+
+    def wanted(self, chunk: Any) -> Iterator[Any]:
+        """The part that the caller is to see of a chunk: one or none."""
+        inside, mode, payload = self._opened(chunk)
+        shown = self._shown(mode, payload) if not inside else None
+        if shown is not None:
+            if mode == CHECKPOINTS:
+                self._arrived(payload)
+            if shown == self._repeated:
+                return
+        if self._options is None or (mode not in self._modes if self._many else mode != self._modes):
+            return
+        yield self._shaped(chunk, inside, mode, payload)
+
+    def _opened(self, chunk: Any) -> tuple[tuple[str, ...], str, Any]:
+        if self._options is None:
+            mode, payload = chunk
+            return (), mode, payload
+        if self._options.version == "v2":
+            return tuple(chunk["ns"]), chunk["type"], chunk["data"]
+        if self._options.subgraphs:
+            inside, mode, payload = chunk
+            return tuple(inside), mode, payload
+        mode, payload = chunk
+        return (), mode, payload
+
+    def _shaped(self, chunk: Any, inside: tuple[str, ...], mode: str, payload: Any) -> Any:
+        """The chunk as `astream` gives it for the caller's own modes: with one mode its name is left out."""
+        del mode
+        if self._many or self._options is None or self._options.version == "v2":
+            return chunk
+        return (inside, payload) if self._options.subgraphs else payload
+
+    @staticmethod
+    def _shown(mode: str, payload: Any) -> str | None:
+        """The id of the checkpoint that a part of the root graph shows."""
+        if mode == "debug" and isinstance(payload, dict) and payload.get("type") == "checkpoint":
+            payload = payload["payload"]
+        elif mode != CHECKPOINTS:
+            return None
+        return str(payload["config"]["configurable"]["checkpoint_id"])
+
+    def _arrived(self, payload: Mapping[str, Any]) -> None:
+        if self.last is not None and self._shown(CHECKPOINTS, self.last) != self._shown(CHECKPOINTS, payload):
+            self.executed = tuple(self.last["next"])
+        self.last = payload
