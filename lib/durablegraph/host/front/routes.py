@@ -3,6 +3,7 @@
 Paths match without regard to case. A constraint that this module does not know is refused when the route is built.
 """
 
+import math
 import re
 import uuid
 from collections.abc import Callable, Mapping
@@ -155,6 +156,37 @@ _PLAIN: Mapping[str, Callable[[str], bool]] = {
 }
 
 
+def _number(value: str) -> int | None:
+    return int(value) if _within(64)(value) else None
+
+
+def _from(bounds: list[int]) -> tuple[float, float] | None:
+    return (bounds[0], math.inf) if len(bounds) == 1 else None
+
+
+def _up_to(bounds: list[int]) -> tuple[float, float] | None:
+    return (-math.inf, bounds[0]) if len(bounds) == 1 else None
+
+
+def _between(bounds: list[int]) -> tuple[float, float] | None:
+    return (bounds[0], bounds[1]) if len(bounds) == 2 else None  # noqa: PLR2004 -- a range has two ends
+
+
+def _exactly_or_between(bounds: list[int]) -> tuple[float, float] | None:
+    return (bounds[0], bounds[0]) if len(bounds) == 1 else _between(bounds)
+
+
+_Measure = Callable[[str], int | None]
+_BOUNDED: Mapping[str, tuple[_Measure, Callable[[list[int]], tuple[float, float] | None]]] = {
+    "min": (_number, _from),
+    "max": (_number, _up_to),
+    "range": (_number, _between),
+    "length": (len, _exactly_or_between),
+    "minlength": (len, _from),
+    "maxlength": (len, _up_to),
+}
+
+
 def _check(name: str, argument: str, template: str) -> Callable[[str], bool]:
     if name in _PLAIN and not argument:
         return _PLAIN[name]
@@ -162,22 +194,11 @@ def _check(name: str, argument: str, template: str) -> Callable[[str], bool]:
         pattern = re.compile(argument.replace("{{", "{").replace("}}", "}"), re.IGNORECASE)
         return lambda value: pattern.search(value) is not None
     bounds = [int(part) for part in argument.split(",") if re.fullmatch(r"\s*-?\d+\s*", part)]
-    match name, bounds:
-        case "min", [low]:
-            return lambda value: _within(64)(value) and int(value) >= low
-        case "max", [high]:
-            return lambda value: _within(64)(value) and int(value) <= high
-        case "range", [low, high]:
-            return lambda value: _within(64)(value) and low <= int(value) <= high
-        case "minlength", [low]:
-            return lambda value: len(value) >= low
-        case "maxlength", [high]:
-            return lambda value: len(value) <= high
-        case "length", [exactly]:
-            return lambda value: len(value) == exactly
-        case "length", [low, high]:
-            return lambda value: low <= len(value) <= high
-    raise RouteTemplateError(
-        f"{template!r}: found the constraint {name!r}, expected one of {', '.join(sorted(_PLAIN))}, min, max, range, "
-        "length, minlength, maxlength, regex.",
-    )
+    measure, range_of = _BOUNDED.get(name, (None, None))
+    if measure is None or range_of is None or (limits := range_of(bounds)) is None:
+        raise RouteTemplateError(
+            f"{template!r}: found the constraint {name}({argument}), expected one of {', '.join(sorted(_PLAIN))}, "
+            "min(n), max(n), range(n,m), length(n), length(n,m), minlength(n), maxlength(n), regex(pattern).",
+        )
+    low, high = limits
+    return lambda value: (size := measure(value)) is not None and low <= size <= high

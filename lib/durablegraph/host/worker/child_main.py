@@ -92,7 +92,8 @@ class Child:
 def main(descriptor: int, script: Path, host_pid: int) -> None:
     """Load the app, say so, serve. Ends the process with the code of a function's SystemExit, if there is one."""
     _die_with_host(host_pid)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, _leave_it_to_the_host)
     configure_logging()
     connection = socket.socket(fileno=descriptor)
     enter(script.parent, os.environ, {})
@@ -107,6 +108,11 @@ def main(descriptor: int, script: Path, host_pid: int) -> None:
     child.send(index_to_wire(app.index))
     threading.Thread(target=child.read, name="calls", daemon=True).start()
     loop.run_forever()
+
+
+def _leave_it_to_the_host(number: int, frame: object) -> None:
+    """A signal to the whole group is the host's to act on, which lets calls end first."""
+    del number, frame
 
 
 def _leave(code: int) -> NoReturn:

@@ -1,0 +1,1 @@
+"""Timer triggers: schedules, what is due, and running them."""
