@@ -48,6 +48,11 @@ class Services:
                 self._requests.popitem(last=False)
         return found
 
+    async def head(self, thread_id: str) -> str | None:
+        """The id of a thread's newest checkpoint."""
+        found = await self.saver.aget_tuple(_config(thread_id))
+        return found.checkpoint["id"] if found else None
+
     async def state(self, graph: str, thread_id: str, checkpoint_id: str | None = None) -> StateSnapshot:
         """A thread's state at its head or at a checkpoint, as LangGraph tells it."""
         bound = await self._bound(graph)

@@ -48,7 +48,7 @@ async def advance(services: Services, call: AdvanceCall, now: datetime) -> Decis
     if wait is not None and call.heard is not None:
         await _hear(services, record, wait, call.heard["value"], now)
     given: dict[str, Any] | None = None
-    if wait is not None and _concerns(wait, record, call.cursor):
+    if wait is not None and await _concerns(services, wait, record, call.cursor):
         given = await lifecycle.answers(services.runs, record.run_id, wait)
         if given is None:
             return _waiting(wait)
@@ -68,9 +68,14 @@ async def _hear(services: Services, record: RunRecord, wait: WaitRecord, payload
         log.warning("run %s: an event's payload was not used: %s", record.run_id, error)
 
 
-def _concerns(wait: WaitRecord, record: RunRecord, cursor: Cursor) -> bool:
+async def _concerns(services: Services, wait: WaitRecord, record: RunRecord, cursor: Cursor) -> bool:
     """Whether the run still is where this wait began: it waits, or its answers are in use and nothing is committed."""
-    return record.status is RunStatus.INTERRUPTED or cursor.checkpoint == wait.cursor.checkpoint
+    if record.status is RunStatus.INTERRUPTED:
+        return True
+    at = cursor.checkpoint
+    if cursor.stop is None:  # a new instance of a run that is under way: only the head knows where it is
+        at = await services.head(record.thread_id)
+    return at == wait.cursor.checkpoint
 
 
 def _request(
