@@ -121,12 +121,18 @@ def plainest(conversation: Conversation) -> Reply | None:
     return None
 
 
+def fingerprint(conversation: Conversation) -> str:
+    """A short word for what was said, without the calls' ids, which some applications draw by chance."""
+    said = [(turn.role, turn.text, [(use.name, use.args) for use in turn.uses]) for turn in conversation.turns]
+    return hashlib.sha256(repr((conversation.system, said)).encode()).hexdigest()[:12]
+
+
 def decide(rules: Sequence[Rule], conversation: Conversation) -> Reply:
     """The reply of the first rule that has one, its calls numbered by the conversation they belong to."""
     reply = next((found for rule in (*rules, plainest) if (found := rule(conversation)) is not None), None)
     if reply is None:
         return Reply(f"found no rule for {conversation.last.text[:200]!r}; add one to the fake model", status=400)
-    key = hashlib.sha256(repr((conversation.system, conversation.turns)).encode()).hexdigest()[:12]
+    key = fingerprint(conversation)
     uses = tuple(ToolUse(use.name, use.args, use.id or f"call_{key}_{n}") for n, use in enumerate(reply.uses))
     return Reply(reply.text, uses, reply.status)
 

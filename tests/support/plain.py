@@ -26,6 +26,8 @@ from tests.support.catalogue_graphs.case import Built, Case
 
 RANDOM_ID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 
+TIMES = {"created_at", "modified_at"}
+
 MOST_STOPS = 50
 """A case that stops more often than this has gone astray."""
 
@@ -155,19 +157,17 @@ def compiled(built: Built, saver: BaseCheckpointSaver[Any]) -> Pregel:
     return graph
 
 
-def without_random_ids(value: Any) -> Any:
-    """The value with every message's made-up id replaced by one word; ids that a graph chose itself stay."""
+def without_chance(value: Any) -> Any:
+    """The value with what chance and clocks put into it replaced by one word; what a graph chose itself stays."""
     match value:
         case BaseMessage():
-            named = {"id": RANDOM_ID.sub("random", value.id)} if value.id else {}
-            calls = [
-                {**call, "id": RANDOM_ID.sub("random", call["id"] or "")} for call in getattr(value, "tool_calls", ())
-            ]
-            return value.model_copy(update={**named, **({"tool_calls": calls} if calls else {})})
+            return type(value)(**without_chance(value.model_dump()))
+        case str():
+            return RANDOM_ID.sub("random", value)
         case dict():
-            return {key: without_random_ids(item) for key, item in value.items()}
+            return {key: "some time" if key in TIMES else without_chance(item) for key, item in value.items()}
         case list():
-            return [without_random_ids(item) for item in value]
+            return [without_chance(item) for item in value]
         case _:
             return value
 
@@ -175,7 +175,7 @@ def without_random_ids(value: Any) -> Any:
 def facts_of(snapshot: StateSnapshot) -> CheckpointFacts:
     """A snapshot without its ids and times."""
     metadata: Mapping[str, Any] = snapshot.metadata or {}
-    values = without_random_ids(snapshot.values)
+    values = without_chance(snapshot.values)
     return CheckpointFacts(metadata["source"], metadata["step"], values, tuple(sorted(snapshot.next)))
 
 
@@ -220,16 +220,8 @@ async def run_graph_plainly(case: Case, graph: Pregel, path: Path) -> PlainRun:
     counting(graph, path)
     config = config_of(case, "plain")
     run = PlainRun()
-    given = case.input
-    while given is not OVER:
-        try:
-            run.output = without_random_ids(await graph.ainvoke(given, config, context=case.context))
-        except Exception as error:
-            run.error = (type(error).__name__, str(error))
-            break
-        given = next_input(await graph.aget_state(config), case.answer, run)
-        if len(run.asked) + len(run.stops) > MOST_STOPS:
-            raise AssertionError(f"{case.name}: found no end after {MOST_STOPS} stops")
+    for given in (case.input, *case.later):
+        await to_the_end(case, graph, given, run)
     run.ran = executions(path)
     try:
         run.history = await history_of(graph, config)
@@ -237,6 +229,20 @@ async def run_graph_plainly(case: Case, graph: Pregel, path: Path) -> PlainRun:
         run.unreadable = type(error).__name__
     run.values = run.history[-1].values if run.history else None
     return run
+
+
+async def to_the_end(case: Case, graph: Pregel, given: Any, run: PlainRun) -> None:
+    """One run on the case's thread, with all its stops; an error ends it and is noted."""
+    config = config_of(case, "plain")
+    while given is not OVER:
+        try:
+            run.output = without_chance(await graph.ainvoke(given, config, context=case.context))
+        except Exception as error:
+            run.error = (type(error).__name__, str(error))
+            return
+        given = next_input(await graph.aget_state(config), case.answer, run)
+        if len(run.asked) + len(run.stops) > MOST_STOPS:
+            raise AssertionError(f"{case.name}: found no end after {MOST_STOPS} stops")
 
 
 def run_now(case: Case, path: Path) -> PlainRun:

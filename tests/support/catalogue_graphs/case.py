@@ -23,8 +23,9 @@ class Log(TypedDict):
 class Case:
     """One small graph, what starts it, and what has to happen on the way.
 
-    `input` is JSON, so that it can be posted. `answer` maps an interrupt's value to the answer of it. `asks` is how
-    often the run stops for answers, `stops` how often at a static breakpoint, `raises` the type of its error.
+    `input` is JSON, so that it can be posted; `later` are the inputs of further runs on the same thread. `answer` maps
+    an interrupt's value to the answer of it. `asks` is how often the case stops for answers, `stops` how often at a
+    static breakpoint, `raises` the type of its error.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Case:
     raises: str | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
     context: Mapping[str, Any] | None = None
+    later: tuple[Any, ...] = ()
 
 
 CASES: dict[str, Case] = {}

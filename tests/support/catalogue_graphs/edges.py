@@ -202,3 +202,9 @@ def sequence():
     builder.add_sequence([("a", says("a")), ("b", says("b")), ("c", says("c"))])
     builder.add_edge(START, "a")
     return builder.compile()
+
+
+@case(later=({"log": ["second"]}, {"log": ["third"]}))
+def three_runs_on_a_thread():
+    """Later runs on a thread begin with the state that the earlier ones left."""
+    return chain("a", "b")

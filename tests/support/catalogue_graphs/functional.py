@@ -60,7 +60,7 @@ def entrypoint_with_interrupt_in_tasks():
     return workflow
 
 
-@case(input=3)
+@case(input=3, later=(4, 5))
 def entrypoint_final():
     """What is returned and what is remembered differ."""
 

@@ -266,3 +266,13 @@ def review_loop():
     builder.add_node("publish", says("published"))
     builder.add_edge(START, "review")
     return builder.compile()
+
+
+@case(answer=echo, asks=2, later=({"log": ["second"]},))
+def interrupts_of_two_runs_on_a_thread():
+    """The second run's question is its own."""
+    builder = log_graph("before")
+    builder.add_node("ask", lambda s: {"log": [interrupt(len(s["log"]))]})
+    builder.add_edge(START, "before")
+    builder.add_edge("before", "ask")
+    return builder.compile()
