@@ -1,0 +1,140 @@
+"""The graphs of an app: each is loaded once per worker, at its first use."""
+
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from langgraph.checkpoint.base import BaseCheckpointSaver
+
+from durablegraph.errors import NotFound
+from durablegraph.graphs.internals import Graph
+from durablegraph.graphs.langgraph_json import AppFile, GraphSource, read
+from durablegraph.graphs.loader import compiled, imported
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedGraph:
+    """A compiled graph and what callers may know of it. The schemas are JSON Schema; empty where there is none.
+
+    `notices` say in words what is different from running the graph in memory.
+    """
+
+    name: str
+    graph: Graph
+    description: str = ""
+    input_schema: Mapping[str, Any] = field(default_factory=dict)
+    output_schema: Mapping[str, Any] = field(default_factory=dict)
+    context_schema: Mapping[str, Any] = field(default_factory=dict)
+    notices: tuple[str, ...] = ()
+
+
+class Registry:
+    """Graphs by name. Loading is asynchronous, happens once, and is safe to ask for from several tasks."""
+
+    def __init__(self) -> None:
+        self._sources: dict[str, tuple[GraphSource, Path]] = {}
+        self._objects: dict[str, object] = {}
+        self._loaded: dict[str, LoadedGraph] = {}
+        self._loading: dict[str, asyncio.Lock] = {}
+        self._open = AsyncExitStack()
+
+    @classmethod
+    def from_file(cls, path: Path) -> Self:
+        """The graphs that a ``langgraph.json`` names.
+
+        Sets the file's `env` (what the environment has already wins) and makes the app's folders importable. Raises
+        ConfigurationError for a wrong file; a wrong graph is reported when it is loaded.
+        """
+        registry = cls()
+        registry.add(read(path))
+        return registry
+
+    def add(self, app: AppFile) -> None:
+        """Add the graphs of a ``langgraph.json``."""
+        for notice in app.notices:
+            log.warning("langgraph.json: %s", notice)
+        for name, value in app.env.items():
+            os.environ.setdefault(name, value)
+        sys.path[:0] = [str(place) for place in app.search if str(place) not in sys.path]
+        self._sources |= {name: (source, app.folder) for name, source in app.graphs.items()}
+
+    def register(self, name: str, graph: object) -> None:
+        """Add a graph in code: a compiled graph, a builder, an entrypoint or a factory. It replaces one of that name."""
+        self._objects[name] = graph
+        self._loaded.pop(name, None)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all graphs, sorted."""
+        return tuple(sorted({*self._sources, *self._objects}))
+
+    async def load(self, name: str) -> LoadedGraph:
+        """The graph of this name. Raises NotFound, or ConfigurationError for one that cannot be loaded."""
+        if name in self._loaded:
+            return self._loaded[name]
+        if name not in self._sources and name not in self._objects:
+            raise NotFound(
+                f"There is no graph {name!r}; there are: {', '.join(self.names) or 'none'}.",
+                code="graph_not_found",
+                available=list(self.names),
+            )
+        async with self._loading.setdefault(name, asyncio.Lock()):
+            if name not in self._loaded:
+                self._loaded[name] = await self._load(name)
+        return self._loaded[name]
+
+    async def _load(self, name: str) -> LoadedGraph:
+        description = ""
+        if name in self._objects:
+            found = self._objects[name]
+        else:
+            source, folder = self._sources[name]
+            description = source.description
+            found = await asyncio.to_thread(imported, name, source, folder)
+        graph = await compiled(name, found, self._open)
+        notices = _notices(graph)
+        for notice in notices:
+            log.warning("graph %s: %s", name, notice)
+        return LoadedGraph(
+            name=name,
+            graph=graph,
+            description=description or (graph.name if graph.name != "LangGraph" else ""),
+            input_schema=_schema(name, graph.get_input_jsonschema),
+            output_schema=_schema(name, graph.get_output_jsonschema),
+            context_schema=_schema(name, graph.get_context_jsonschema),
+            notices=notices,
+        )
+
+    async def close(self) -> None:
+        """Leave the context managers that factories returned, last entered first."""
+        self._loaded.clear()
+        await self._open.aclose()
+
+
+def _notices(graph: Graph) -> tuple[str, ...]:
+    notices = []
+    if isinstance(graph.checkpointer, BaseCheckpointSaver):
+        notices.append(
+            f"it was compiled with a checkpointer of its own ({type(graph.checkpointer).__name__}); durable runs keep "
+            "their checkpoints in the app's storage instead. Compile it without one to be rid of this notice."
+        )
+    elif graph.checkpointer is not None:
+        notices.append(f"it was compiled with checkpointer={graph.checkpointer}; a durable run is always persisted.")
+    return tuple(notices)
+
+
+def _schema(name: str, make: Callable[[], Mapping[str, Any] | None]) -> Mapping[str, Any]:
+    """A JSON schema, or an empty one where a type of the user's has none: that must not keep the graph from running."""
+    try:
+        return make() or {}
+    except Exception as error:  # noqa: BLE001 -- pydantic and users' types raise many kinds
+        log.warning("graph %s: no JSON schema for one of its types: %s", name, error)
+        return {}
