@@ -146,7 +146,8 @@ def _overridden(document: dict[str, Any], environment: Mapping[str, str]) -> dic
         inner = document
         for parent in parents:
             key = _spelled(inner, parent)
-            inner = inner[key] = dict(inner[key]) if isinstance(inner.get(key), dict) else {}
+            inner[key] = dict(inner[key]) if isinstance(inner.get(key), dict) else {}
+            inner = inner[key]
         inner[_spelled(inner, leaf)] = _setting_value(text)
     return document
 

@@ -1,0 +1,66 @@
+import pytest
+
+from durablegraph.host.invocation import (
+    Binding,
+    Datum,
+    FunctionIndex,
+    FunctionInfo,
+    HttpRequestData,
+    HttpResponseData,
+    Invocation,
+    InvocationError,
+    InvocationResult,
+)
+from durablegraph.host.worker.frames import (
+    Unpacker,
+    call_from_wire,
+    call_to_wire,
+    index_from_wire,
+    index_to_wire,
+    pack,
+    result_from_wire,
+    result_to_wire,
+)
+
+
+def over_the_wire(message, size=7):
+    frame, unpacker = pack(message), Unpacker()
+    (got,) = [each for start in range(0, len(frame), size) for each in unpacker.feed(frame[start : start + size])]
+    return got
+
+
+def test_several_frames_in_one_piece_come_apart():
+    assert list(Unpacker().feed(pack(("a", 1)) + pack(("b", 2)) + pack(("c",))[:3])) == [("a", 1), ("b", 2)]
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        {"x": Datum("string", '"\ud800 é \U0001f600"')},
+        {"req": Datum("http", HttpRequestData("GET", "u", {"a": "1"}, {}, {"id": "7"}, b"\x00"))},
+        {"t": Datum("json", "{}"), "none": Datum("none", None)},
+    ],
+)
+def test_a_call_arrives_as_it_was(inputs):
+    call = Invocation("i", "f", "activity", inputs, "instance", "00-trace")
+    assert call_from_wire(over_the_wire(call_to_wire(3, call))) == (3, call)
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        InvocationResult(output=Datum("json", "1")),
+        InvocationResult(output=Datum("none", None)),
+        InvocationResult(output=Datum("http", HttpResponseData(200, [("a", "b")], b"x"))),
+        InvocationResult(error=InvocationError("ValueError: x", "stack", "ValueError")),
+    ],
+)
+def test_a_result_arrives_as_it_was(result):
+    assert result_from_wire(over_the_wire(result_to_wire(4, result))) == (4, result)
+
+
+def test_an_index_arrives_as_it_was():
+    trigger = Binding("req", "httpTrigger", "in", {"methods": ["GET"], "route": "x"})
+    function = FunctionInfo("f", "http", "f", trigger, (trigger, Binding("$return", "http", "out")), is_async=True)
+    index = FunctionIndex((function,), {"bad": "why"})
+    assert index_from_wire(over_the_wire(index_to_wire(index))) == index
