@@ -1,0 +1,17 @@
+"""LangGraph's checkpoints on the object store: a log per thread and namespace whose head moves by conditional writes.
+
+`docs/reference/storage-layout.md` describes every byte.
+"""
+
+from durablegraph.storage.checkpoints.errors import ConcurrentWriterError, CorruptCheckpoint
+from durablegraph.storage.checkpoints.saver import EXPECTED_HEAD, BlobCheckpointSaver
+from durablegraph.storage.checkpoints.serde import StrictSerializer, TypeNotAllowed
+
+__all__ = [
+    "EXPECTED_HEAD",
+    "BlobCheckpointSaver",
+    "ConcurrentWriterError",
+    "CorruptCheckpoint",
+    "StrictSerializer",
+    "TypeNotAllowed",
+]

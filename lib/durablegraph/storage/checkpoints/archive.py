@@ -1,0 +1,225 @@
+"""All logs of one saver: checkpoints in and out as serialised bytes, asynchronous, on one event loop.
+
+The saver turns LangGraph's objects into bytes and back; nothing here looks into a value.
+"""
+
+import asyncio
+import heapq
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from langgraph.checkpoint.base import writes_sort_key
+
+from durablegraph.storage.checkpoints import frames, names
+from durablegraph.storage.checkpoints.changes import PutCheckpoint, PutWrites
+from durablegraph.storage.checkpoints.errors import CorruptCheckpoint
+from durablegraph.storage.checkpoints.fencing import View
+from durablegraph.storage.checkpoints.log import Log
+from durablegraph.storage.checkpoints.names import LogNames
+from durablegraph.storage.checkpoints.objects import LOG, Shared
+from durablegraph.storage.checkpoints.records import StoredCheckpoint, Typed, pack_marker
+from durablegraph.storage.checkpoints.search import Found, find, newest_first
+from durablegraph.storage.checkpoints.segment import Segment
+from durablegraph.storage.checkpoints.values import ValueReader
+
+_LOGS_IN_MEMORY = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """Everything of one checkpoint, serialised; `writes` are (task, channel, value) in LangGraph's order."""
+
+    thread: str
+    namespace: str
+    record: StoredCheckpoint
+    values: Mapping[str, Typed]
+    writes: Sequence[tuple[str, str, Typed]]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A checkpoint met on a walk; its values are read only when it is wanted."""
+
+    log: Log
+    found: Found
+    record: StoredCheckpoint
+    reader: ValueReader
+
+    async def material(self) -> Material:
+        """All of it."""
+        return await material(self.log, self.found, self.reader)
+
+
+class Archive:
+    """See the module."""
+
+    def __init__(self, shared: Shared) -> None:
+        self.shared = shared
+        self._logs: OrderedDict[tuple[str, str], Log] = OrderedDict()
+        self._marked_runs: set[tuple[str, str]] = set()
+
+    def log(self, thread: str, namespace: str) -> Log:
+        """The log of a thread's namespace; the ones used longest ago leave memory."""
+        key = (thread, namespace)
+        log = self._logs.get(key)
+        if log is None:
+            log = self._logs[key] = Log(self.shared, LogNames(self.shared.prefix, thread, namespace))
+            idle = [old for old, known in self._logs.items() if known.is_idle][: len(self._logs) - _LOGS_IN_MEMORY]
+            for old in idle:
+                if old != key:
+                    del self._logs[old]
+        self._logs.move_to_end(key)
+        return log
+
+    def forget_thread(self, thread: str) -> None:
+        """Drop what memory holds of a thread."""
+        for key in [key for key in self._logs if key[0] == thread]:
+            head = self._logs.pop(key).names.head
+            self._marked_runs = {place for place in self._marked_runs if place[0] != head}
+
+    async def latest(self, view: View, thread: str, namespace: str) -> Material | None:
+        """The latest checkpoint; one request, and one for each large value."""
+        log = self.log(thread, namespace)
+        head = await log.read(view)
+        tip = None if head is None else head.tip
+        if head is None or tip is None:
+            return None
+        return await material(log, Found(tip.id, head), ValueReader(log.objects))
+
+    async def by_id(self, view: View, thread: str, namespace: str, id_: str) -> Material | None:
+        """The checkpoint of that id, unless it was deleted."""
+        log = self.log(thread, namespace)
+        head = await log.read(view)
+        view.asked_for(log.names.head, id_)
+        if head is None:
+            return None
+        found = await find(log.objects, head, id_)
+        if found.record is None or not head.is_alive(found.record):
+            return None
+        return await material(log, found, ValueReader(log.objects))
+
+    async def put(self, view: View, thread: str, namespace: str, change: PutCheckpoint) -> None:
+        """Make a checkpoint durable."""
+        log = self.log(thread, namespace)
+        if change.run is not None:
+            await self.mark_run(log, change.run)
+        await log.commit(change, view, urgent=True)
+
+    async def put_writes(self, view: View, thread: str, namespace: str, change: PutWrites) -> None:
+        """Make the writes of a task durable. LangGraph waits for a delta channel's, so these do not linger."""
+        log = self.log(thread, namespace)
+        await log.commit(change, view, urgent=log.expects_no_checkpoint(change))
+
+    async def namespaces(self, thread: str | None) -> list[tuple[str, str]]:
+        """Every (thread, namespace) that has a head, of one thread or of all."""
+        start = names.heads(self.shared.prefix, thread)
+        found = []
+        async for entry in self.shared.store.list(start):
+            parts = entry.key.rsplit("/", 2)[1:]
+            owner, namespace = names.from_part(parts[0]), names.from_part(parts[1])
+            if owner is None or namespace is None:
+                base = await self._base_of(entry.key)
+                if base is None:
+                    continue
+                owner, namespace = base
+            found.append((owner, namespace))
+        return found
+
+    async def _base_of(self, key: str) -> tuple[str, str] | None:
+        stored = await self.shared.store.get(key)
+        if stored is None:
+            return None
+        frame = frames.open_(key, stored.data, LOG, self.shared.cipher)
+        base = Segment.read(key, "", frames.decompress(key, frame.body)).base
+        return base.thread, base.namespace
+
+    async def walk(
+        self, view: View, logs: Sequence[tuple[str, str]], before: str | None = None
+    ) -> AsyncGenerator["Candidate", None]:
+        """The checkpoints of several logs merged, newest first."""
+        sources = [self._candidates(view, thread, namespace, before) for thread, namespace in logs]
+        heads: list[tuple[_Newest, int, Candidate]] = []
+        try:
+            for number, source in enumerate(sources):
+                first = await anext(source, None)
+                if first is not None:
+                    heapq.heappush(heads, (_Newest(first.record.rank), number, first))
+            while heads:
+                _, number, candidate = heapq.heappop(heads)
+                yield candidate
+                following = await anext(sources[number], None)
+                if following is not None:
+                    heapq.heappush(heads, (_Newest(following.record.rank), number, following))
+        finally:
+            for source in sources:
+                await source.aclose()
+
+    async def _candidates(
+        self, view: View, thread: str, namespace: str, before: str | None
+    ) -> "AsyncGenerator[Candidate, None]":
+        log = self.log(thread, namespace)
+        head = await log.read(view)
+        if head is None:
+            return
+        limit = before
+        if before is not None:
+            known = (await find(log.objects, head, before)).record
+            limit = before if known is None else known.rank
+        reader = ValueReader(log.objects)
+        async with aclosing(newest_first(log.objects, head, limit)) as found:
+            async for item in found:
+                if item.record is not None:
+                    yield Candidate(log, item, item.record, reader)
+                reader.forget_when_large()
+
+    async def mark_run(self, log: Log, run: str) -> None:
+        """Leave the markers that delete_for_runs follows, before the run's first checkpoint can be seen."""
+        place = (log.names.head, run)
+        if place in self._marked_runs or log.knows_run(run):
+            return
+        marker = pack_marker(log.names.thread, log.names.namespace)
+        keys = (log.names.own_run_marker(run), log.names.run_marker(run))
+        await asyncio.gather(*(self.shared.store.put(key, marker) for key in keys))
+        self._marked_runs.add(place)
+
+    def unmark(self, log: Log, run: str) -> None:
+        """The run's markers here are about to be deleted."""
+        self._marked_runs.discard((log.names.head, run))
+
+    async def settle_thread(self, thread: str) -> None:
+        """Wait for everything under way in a thread."""
+        for log in [log for (owner, _), log in self._logs.items() if owner == thread]:
+            await log.settle()
+
+    async def settle(self) -> None:
+        """Wait for everything under way in the background."""
+        for log in list(self._logs.values()):
+            await log.settle()
+
+
+async def material(log: Log, found: Found, reader: ValueReader) -> Material:
+    """All of a checkpoint that was found; raises CorruptCheckpoint when a part of it is missing or damaged."""
+    home, record = found.home, found.record
+    if home is None or record is None:
+        raise CorruptCheckpoint(f"checkpoint {found.id} has writes but is itself missing")
+    writes = sorted(found.writes().items(), key=lambda item: writes_sort_key(item[1].path, *item[0]))
+    wanted = [home.table.get(place) for place in record.versions.items()]
+    await reader.fetch([*wanted, *(write.entry for _, write in writes)])
+    values = {}
+    for channel, version in record.versions.items():
+        typed = await reader.of_channel(home, channel, version)
+        if typed is not None:
+            values[channel] = typed
+            log.remember(home, channel, version, typed)
+    pending = [(task, write.channel, await reader.of_entry(write.entry)) for (task, _), write in writes]
+    return Material(log.names.thread, log.names.namespace, record, values, pending)
+
+
+@dataclass(frozen=True, slots=True)
+class _Newest:
+    rank: str
+
+    def __lt__(self, other: "_Newest") -> bool:
+        return self.rank > other.rank

@@ -1,0 +1,159 @@
+"""What a saver can ask a log to make durable, and how each becomes records."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from durablegraph.storage.checkpoints.fencing import Replaces, Wanted
+from durablegraph.storage.checkpoints.records import (
+    CommitMark,
+    Entry,
+    Inline,
+    Record,
+    StoredCheckpoint,
+    TaskWrites,
+    Typed,
+    Version,
+)
+from durablegraph.storage.checkpoints.segment import Segment, absorb, by_place
+from durablegraph.storage.checkpoints.values import NewValues
+
+Borrow = Callable[[str, str, Version], Awaitable[Entry | None]]
+"""How a checkpoint's value is found that neither the caller nor the head has: (checkpoint, channel, version)."""
+
+
+@dataclass(slots=True)
+class Draft:
+    """The next head while it is being made."""
+
+    segment: Segment
+    values: NewValues
+    commit: bytes
+    replaced: bool  # the segment has a new base, so that its body must be built anew
+    borrow: Borrow
+    records: list[Record] = field(default_factory=list)
+
+    def add(self, record: Record) -> None:
+        """Append a record; the first one brings the mark of this commit along."""
+        if not self.records:
+            mark = CommitMark(self.commit)
+            self.records.append(mark)
+            self.segment.add(mark)
+        self.records.append(record)
+        self.segment.add(record)
+
+
+class Change(Protocol):
+    """One thing to make durable."""
+
+    def wanted(self) -> Wanted:
+        """What fencing judges it by."""
+
+    def puts(self) -> str | None:
+        """The id of the checkpoint it adds."""
+
+    async def apply(self, draft: Draft) -> None:
+        """Add its records to the draft; none when the log has all of it already."""
+
+
+@dataclass(frozen=True, slots=True)
+class PutCheckpoint:
+    """A checkpoint. `values` make the bytes of a channel's value when asked; `new` names the channels that changed."""
+
+    id: str
+    parent: str | None
+    versions: Mapping[str, Version]
+    skeleton: Typed
+    metadata: Typed
+    values: Mapping[str, Callable[[], Typed]]
+    new: frozenset[str]
+    run: str | None
+    deltas: tuple[str, ...]
+    replaces: Replaces | None = None
+
+    def wanted(self) -> Wanted:
+        """See Change."""
+        return Wanted(self.parent, is_checkpoint=True, replaces=self.replaces)
+
+    def puts(self) -> str | None:
+        """See Change."""
+        return self.id
+
+    async def apply(self, draft: Draft) -> None:
+        """See Change."""
+        segment = draft.segment
+        record = StoredCheckpoint(
+            id=self.id,
+            rank=self._rank(segment),
+            parent=self.parent,
+            versions=self.versions,
+            skeleton=self.skeleton,
+            metadata=self.metadata,
+            values=(),
+            run=self.run,
+            generation=0 if self.run is None else segment.forgotten.get(self.run, 0),
+            deltas=self.deltas,
+        )
+        stored = []
+        for channel, version in self.versions.items():
+            entry = await self._entry(draft, channel, version)
+            if entry is not None:
+                stored.append((channel, version, entry))
+                segment.table[channel, version] = entry
+        draft.add(replace(record, values=tuple(stored)))
+
+    async def _entry(self, draft: Draft, channel: str, version: Version) -> Entry | None:
+        if channel not in self.new and (channel, version) in draft.segment.table:
+            return None
+        make = self.values.get(channel)
+        if make is not None:
+            return await draft.values.of_channel(draft.segment, channel, version, make())
+        if channel in self.new or self.parent is None or self.parent in draft.segment.checkpoints:
+            return None
+        return await draft.borrow(self.parent, channel, version)
+
+    def _rank(self, segment: Segment) -> str:
+        """The id, or a rank right behind the latest checkpoint when this is its child in spite of a smaller id.
+
+        Ids carry the clock of the host that made them. A child comes after its parent whatever the clocks say.
+        """
+        tip = segment.tip
+        if tip is None or tip.id == self.id or self.parent != tip.id or self.id > tip.rank:
+            return self.id if tip is None or tip.id != self.id else tip.rank
+        base, _, count = tip.rank.partition("+")
+        return f"{base}+{int(count or '0', 16) + 1:08x}"
+
+
+@dataclass(frozen=True, slots=True)
+class PutWrites:
+    """What a task wrote: (index, channel, value)."""
+
+    checkpoint: str
+    task: str
+    path: str
+    writes: tuple[tuple[int, str, Typed], ...]
+
+    def wanted(self) -> Wanted:
+        """See Change."""
+        return Wanted(self.checkpoint, is_checkpoint=False)
+
+    def puts(self) -> str | None:
+        """See Change."""
+        return None
+
+    async def apply(self, draft: Draft) -> None:
+        """See Change. What does not count (see `absorb`) is not stored."""
+        present = draft.segment.writes.get(self.checkpoint, {})
+        # Which writes count does not depend on their values, unless they fill a special channel's slot anew.
+        shape = by_place(TaskWrites(self.checkpoint, self.task, self.path, self._with(Inline("", b""))))
+        if not absorb(present, shape):
+            return
+        entries = [(index, channel, await draft.values.of_write(typed)) for index, channel, typed in self.writes]
+        record = TaskWrites(self.checkpoint, self.task, self.path, tuple(entries))
+        fresh = absorb(present, by_place(record))
+        kept = tuple(write for write in record.writes if (self.task, write[0]) in fresh)
+        if kept:
+            draft.add(replace(record, writes=kept))
+
+    def _with(self, entry: Entry) -> tuple[tuple[int, str, Entry], ...]:
+        return tuple((index, channel, entry) for index, channel, _ in self.writes)

@@ -1,0 +1,388 @@
+"""One log: the checkpoints of one (thread, namespace), and the only code that moves its head.
+
+Commits are grouped: everything that is queued while a commit is under way goes into the next one, and writes of a
+task wait up to two milliseconds for the checkpoint they usually come with, so that a super-step costs one request.
+A head that grew large is sealed in the background: its bytes are stored as a segment, and the next commit replaces
+the sealed records by a base, so that no checkpoint waits for two requests.
+"""
+
+import asyncio
+import contextlib
+import random
+import secrets
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from durablegraph.storage.checkpoints import frames, names
+from durablegraph.storage.checkpoints.changes import Change, Draft, PutWrites
+from durablegraph.storage.checkpoints.errors import ConcurrentWriterError, CorruptCheckpoint
+from durablegraph.storage.checkpoints.fencing import ConflictPolicy, HeadFacts, View, refusal
+from durablegraph.storage.checkpoints.frames import NO_COMMIT, GrowingBody
+from durablegraph.storage.checkpoints.names import LogNames
+from durablegraph.storage.checkpoints.objects import LOG, LogObjects, Shared
+from durablegraph.storage.checkpoints.records import Base, CommitMark, Entry, Sealed, Typed, Version, pack
+from durablegraph.storage.checkpoints.search import find
+from durablegraph.storage.checkpoints.sealing import (
+    SealPlan,
+    carry,
+    deserves_a_copy,
+    next_base,
+    with_segment,
+)
+from durablegraph.storage.checkpoints.segment import Segment
+from durablegraph.storage.checkpoints.values import NewValues, ValueReader
+from durablegraph.storage.objects import PreconditionFailed
+
+_KNOWN_VALUES = 256
+_LONGEST_PAUSE = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A head as the store holds it; `etag` is None while there is none."""
+
+    etag: str | None
+    commit: bytes
+    segment: Segment
+    body: bytes
+
+    def facts(self) -> HeadFacts:
+        """What fencing asks for."""
+        tip = self.segment.tip
+        return HeadFacts(self.commit, None if tip is None else tip.id)
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    change: Change
+    view: View
+    urgent: bool
+    done: asyncio.Future[None]
+
+    def mixes(self) -> bool:
+        """Whether it may share a commit with changes of other views."""
+        policy = self.view.policy
+        shares = policy is ConflictPolicy.SHARE and not self.change.wanted().is_checkpoint
+        return shares or policy is ConflictPolicy.MERGE
+
+    def settle(self, error: BaseException | None = None) -> None:
+        if self.done.done():
+            return
+        if error is None:
+            self.done.set_result(None)
+        else:
+            self.done.set_exception(error)
+
+
+class Log:
+    """See the module. All methods run on the event loop the saver belongs to."""
+
+    def __init__(self, shared: Shared, log_names: LogNames) -> None:
+        self.names = log_names
+        self.objects = LogObjects(shared, log_names)
+        self.latest: dict[str, tuple[Version, Typed]] = {}
+        self._shared = shared
+        self._lock = asyncio.Lock()
+        self._head: Head | None = None
+        self._body: GrowingBody | None = None
+        self._known: dict[bytes, str] = {}
+        self._queue: list[_Waiting] = []
+        self._hurry = asyncio.Event()
+        self._flusher: asyncio.Task[None] | None = None
+        self._sealing: asyncio.Task[SealPlan] | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is under way, so that the log may be dropped from memory."""
+        return not self._queue and not self._lock.locked() and (self._sealing is None or self._sealing.done())
+
+    async def read(self, view: View) -> Segment | None:
+        """The head as it is now, or None when the log does not exist; one request.
+
+        None at all when the newest commit this process knows is the one that the view was told to trust: a commit on
+        an outdated head would be refused anyway.
+        """
+        async with self._lock:
+            head, trusted = self._head, view.trusted(self.names.head)
+            if head is None or trusted is None or head.commit != trusted:
+                head = await self._load()
+            view.saw(self.names.head, head.facts())
+            return None if head.etag is None else head.segment
+
+    async def commit(self, change: Change, view: View, *, urgent: bool) -> None:
+        """Make a change durable. Raises ConcurrentWriterError when `view` may not make it."""
+        waiting = _Waiting(change, view, urgent, asyncio.get_running_loop().create_future())
+        self._queue.append(waiting)
+        if urgent:
+            self._hurry.set()
+        if self._flusher is None or self._flusher.done():
+            self._flusher = asyncio.create_task(self._flush_all())
+        await waiting.done
+
+    async def rewrite(self, make: Callable[[Head], Awaitable[Segment | None]], view: View) -> bool:
+        """Replace the head by what `make` builds from it; False when it declined. Repeats when somebody else wins."""
+        async with self._lock:
+            for attempt in range(self._shared.limits.conflict_attempts):
+                await self._pause(attempt)
+                head = await self._load()
+                segment = await make(head)
+                if segment is None:
+                    return False
+                commit = secrets.token_bytes(len(NO_COMMIT))
+                segment.add(CommitMark(commit))
+                body = GrowingBody(pack([segment.base, *segment.records]))
+                if await self._store(head, segment, body, commit, {view: self._is_alone(view, head)}):
+                    self._known.clear()
+                    return True
+            raise ConcurrentWriterError(self._contention())
+
+    async def settle(self) -> None:
+        """Wait until everything under way has ended."""
+        while self._flusher is not None and not self._flusher.done():
+            await asyncio.wait([self._flusher])
+        if self._sealing is not None:
+            await asyncio.wait([self._sealing])
+
+    async def _flush_all(self) -> None:
+        while self._queue:
+            if not any(waiting.urgent for waiting in self._queue):
+                self._hurry.clear()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._shared.limits.linger):
+                        await self._hurry.wait()
+            batch = self._next_batch()
+            try:
+                await self._flush(batch)
+            except BaseException as error:
+                self._forget()
+                for waiting in batch:
+                    waiting.settle(error)
+                if not isinstance(error, Exception):
+                    raise
+
+    def _next_batch(self) -> list[_Waiting]:
+        """All queued changes that may share a commit with the first one: those of its view, or those that mix."""
+        first = self._queue[0]
+        if all(waiting.view is first.view for waiting in self._queue) or not first.mixes():
+            batch = [waiting for waiting in self._queue if waiting.view is first.view]
+        else:
+            batch = [waiting for waiting in self._queue if waiting.mixes()]
+        self._queue = [waiting for waiting in self._queue if waiting not in batch]
+        return batch
+
+    async def _flush(self, batch: list[_Waiting]) -> None:
+        async with self._lock:
+            for attempt in range(self._shared.limits.conflict_attempts):
+                await self._pause(attempt)
+                head = self._head or await self._load()
+                batch = self._allowed(batch, head)
+                if not batch or await self._try(head, batch):
+                    for waiting in batch:
+                        waiting.settle()
+                    return
+            raise ConcurrentWriterError(self._contention())
+
+    def _allowed(self, batch: Sequence[_Waiting], head: Head) -> list[_Waiting]:
+        """The changes that may be made to this head; the others are refused now."""
+        allowed, facts = [], head.facts()
+        for waiting in batch:
+            reason = refusal(waiting.view, self.names.head, waiting.change.wanted(), facts)
+            if reason is None:
+                allowed.append(waiting)
+                # What follows in the same commit builds on this change.
+                facts = replace(facts, tip=waiting.change.puts() or facts.tip)
+            else:
+                waiting.settle(ConcurrentWriterError(f"{self._title()}: {reason}; read the thread again"))
+        return allowed
+
+    async def _try(self, head: Head, batch: list[_Waiting]) -> bool:
+        """One attempt to commit; False when the head had moved meanwhile."""
+        draft = await self._draft(head, batch)
+        if not draft.records:
+            return True
+        await self.objects.put_values(draft.values.uploads)
+        views = {waiting.view for waiting in batch}
+        alone = {view: len(views) == 1 and self._is_alone(view, head) for view in views}
+        if not await self._store(head, draft.segment, self._grown(head, draft), draft.commit, alone):
+            return False
+        for waiting in batch:
+            waiting.view.put(self.names.head, waiting.change.puts())
+        self._accept(draft)
+        self._seal_when_full()
+        return True
+
+    def _is_alone(self, view: View, head: Head) -> bool:
+        """Whether nobody else moved the head since the view saw it."""
+        known = view.seen(self.names.head)
+        return known is None or known.is_current(head.facts())
+
+    async def _draft(self, head: Head, batch: Sequence[_Waiting]) -> Draft:
+        limits = self._shared.limits
+        if head.etag is not None and limits.is_overdue(head.segment, len(head.body)):
+            self._seal_when_full()
+            if self._sealing is not None:
+                await asyncio.wait([self._sealing])
+        segment, replaced = self._without_sealed(head)
+        values = NewValues(limits, self._known, dict(self.latest))
+        draft = Draft(segment, values, secrets.token_bytes(len(NO_COMMIT)), replaced, self._borrow)
+        for waiting in batch:
+            await waiting.change.apply(draft)
+        return draft
+
+    def _without_sealed(self, head: Head) -> tuple[Segment, bool]:
+        """The head's log to write on; with a new base when a seal has ended meanwhile."""
+        sealing, plan = self._sealing, None
+        if sealing is not None and sealing.done():
+            self._sealing = None
+            # A seal that failed is repeated after the next commit; an overdue one must say why.
+            if not sealing.cancelled() and sealing.exception() is None:
+                plan = sealing.result()
+            elif self._shared.limits.is_overdue(head.segment, len(head.body)):
+                sealing.result()
+        if plan is None or not plan.fits(head.segment):
+            return head.segment.copy(), False
+        tip, tail = plan.segment.tip, head.segment.records[plan.count :]
+        if tip is not None and not head.segment.is_alive(tip):
+            tip = None
+        segment = Segment.begin("", next_base(plan, tail, secrets.token_bytes(8), tip))
+        for record in tail:
+            segment.add(record)
+        return segment, True
+
+    def _grown(self, head: Head, draft: Draft) -> GrowingBody:
+        if draft.replaced or head.etag is None:
+            return GrowingBody(pack([draft.segment.base, *draft.segment.records]))
+        body, self._body = self._body, None
+        if body is None:
+            body = GrowingBody(frames.decompress(self.names.head, head.body))
+        body.append(pack(draft.records))
+        return body
+
+    async def _store(
+        self, head: Head, segment: Segment, body: GrowingBody, commit: bytes, views: Mapping[View, bool]
+    ) -> bool:
+        """Move the head; True when it is moved, also when only the answer of an own attempt was lost.
+
+        `views` are the writers, and whether each of them knew everything that the head held before.
+        """
+        key, facts, whole = self.names.head, head.facts(), body.whole()
+        data = frames.close(LOG, commit, whole, self._shared.cipher)
+        for view, alone in views.items():
+            if alone:
+                view.tries(key, facts, commit)
+        self._head, self._body = None, None
+        try:
+            etag = await self._shared.store.put(key, data, if_match=head.etag, if_absent=head.etag is None)
+        except PreconditionFailed:
+            self._forget()
+            if commit not in (await self._load()).segment.commits:
+                return False
+        else:
+            self._head, self._body = Head(etag, commit, segment, whole), body
+        tip = segment.tip
+        for view, alone in views.items():
+            if alone:
+                view.wrote(key, HeadFacts(commit, None if tip is None else tip.id))
+        return True
+
+    def _accept(self, draft: Draft) -> None:
+        """Remember what the commit that has just been made left behind."""
+        if self._head is None or self._head.commit != draft.commit:
+            return  # somebody else has committed on top of it already
+        self.latest = draft.values.latest
+        self._known.update(draft.values.named)
+        while len(self._known) > _KNOWN_VALUES:
+            del self._known[next(iter(self._known))]
+
+    async def _load(self) -> Head:
+        stored = await self._shared.store.get(self.names.head)
+        known = self._head
+        if known is not None and known.etag == (None if stored is None else stored.etag):
+            return known
+        self._forget()
+        if stored is None:
+            base = Base(secrets.token_bytes(8), 0, self.names.thread, self.names.namespace)
+            self._head = Head(None, NO_COMMIT, Segment.begin("", base), b"")
+            return self._head
+        frame = frames.open_(stored.key, stored.data, LOG, self._shared.cipher)
+        segment = Segment.read(stored.key, "", frames.decompress(stored.key, frame.body))
+        if (segment.base.thread, segment.base.namespace) != (self.names.thread, self.names.namespace):
+            raise CorruptCheckpoint(
+                f"{stored.key}: found the head of thread {segment.base.thread!r}, namespace {segment.base.namespace!r}"
+            )
+        self._head = Head(stored.etag, frame.commit, segment, frame.body)
+        return self._head
+
+    def _forget(self) -> None:
+        """Nothing of the head is certain any more. A reference to an upload must not survive this: see NewValues."""
+        self._head, self._body = None, None
+        self._known, self.latest = {}, {}
+
+    def _seal_when_full(self) -> None:
+        head = self._head
+        if head is None or self._sealing is not None or not self._shared.limits.is_full(head.segment, len(head.body)):
+            return
+        self._sealing = asyncio.create_task(self._seal(head))
+        # A failure is looked at when the next commit asks for the plan.
+        self._sealing.add_done_callback(lambda task: task.cancelled() or task.exception())
+
+    async def _seal(self, head: Head) -> SealPlan:
+        segment = replace(head.segment, name=names.new_segment(head.segment.base.sequence))
+        await self.objects.put_segment(segment, head.commit, head.body)
+        index = await self.objects.fold(with_segment(segment.base.index, segment))
+        return SealPlan(segment, len(segment.records), index, await self._carried(segment))
+
+    async def _carried(self, segment: Segment) -> dict[tuple[str, Version], Entry]:
+        """The latest checkpoint's values as the next log refers to them, long chains replaced by fresh copies."""
+        tip = segment.tip
+        if tip is None:
+            return {}
+        reader, limits = ValueReader(self.objects), self._shared.limits
+        copies = NewValues(limits, {}, {})
+        carried: dict[tuple[str, Version], Entry] = {}
+        for channel, version in tip.versions.items():
+            if (channel, version) not in segment.table:
+                continue
+            entry = carry(segment, channel, version)
+            if isinstance(entry, Sealed) and deserves_a_copy(entry, limits):
+                typed = await reader.of_channel(segment, channel, version)
+                entry = entry if typed is None else await copies.of_write(typed)
+            carried[channel, version] = entry
+        await self.objects.put_values(copies.uploads)
+        return carried
+
+    async def _borrow(self, checkpoint: str, channel: str, version: Version) -> Entry | None:
+        """A value of a checkpoint that only a sealed segment has, as this head can refer to it."""
+        head = self._head
+        found = None if head is None else (await find(self.objects, head.segment, checkpoint)).home
+        if found is None or (channel, version) not in found.table:
+            return None
+        return carry(found, channel, version)
+
+    def knows_run(self, run: str) -> bool:
+        """Whether the head, as last seen, has a checkpoint of this run; its marker then exists."""
+        head = self._head
+        return head is not None and any(record.run == run for record in head.segment.checkpoints.values())
+
+    def expects_no_checkpoint(self, change: PutWrites) -> bool:
+        """Whether LangGraph waits for these writes before it puts the checkpoint, as it does for a delta channel's."""
+        head = self._head
+        record = None if head is None else head.segment.checkpoints.get(change.checkpoint)
+        return record is not None and any(channel in record.deltas for _, channel, _ in change.writes)
+
+    def remember(self, segment: Segment, channel: str, version: Version, typed: Typed) -> None:
+        """Keep a large value of the newest head at hand, so that the next version can be told as a difference."""
+        is_newest = self._head is not None and self._head.segment is segment
+        if is_newest and channel not in self.latest and len(typed[1]) > self._shared.limits.inline:
+            self.latest[channel] = (version, typed)
+
+    async def _pause(self, attempt: int) -> None:
+        if attempt:
+            await asyncio.sleep(random.random() * min(_LONGEST_PAUSE, 0.004 * 2**attempt))  # noqa: S311 -- jitter
+
+    def _title(self) -> str:
+        return f"thread {self.names.thread!r}, namespace {self.names.namespace!r}"
+
+    def _contention(self) -> str:
+        tries = self._shared.limits.conflict_attempts
+        return f"{self._title()}: other writers moved the head {tries} times in a row; try again later"

@@ -1,0 +1,118 @@
+"""The immutable objects of a log (segments, values, indexes): stored once, read with their checksum, cached when small.
+
+And what all logs of a saver share: the store, the cipher, the limits, the cache of segments.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from durablegraph.storage.checkpoints import frames, names
+from durablegraph.storage.checkpoints.errors import CorruptCheckpoint
+from durablegraph.storage.checkpoints.frames import NO_COMMIT, Cipher
+from durablegraph.storage.checkpoints.names import LogNames
+from durablegraph.storage.checkpoints.records import SegmentEntry, pack_index, unpack_index
+from durablegraph.storage.checkpoints.sealing import Limits, folded_entry
+from durablegraph.storage.checkpoints.segment import Segment
+from durablegraph.storage.objects import ObjectStore
+
+LOG: Final = b"L"
+_VALUE: Final = b"X"
+_INDEX: Final = b"I"
+_CACHED_SEGMENTS: Final = 48
+_OFF_THE_LOOP: Final = 256 * 1024  # bytes from which (de)compression would hold up the event loop
+
+
+@dataclass(slots=True)
+class Shared:
+    """What the logs of one saver, and of its views, have in common. Belongs to one event loop."""
+
+    store: ObjectStore
+    prefix: str
+    cipher: Cipher | None
+    limits: Limits
+    segments: OrderedDict[str, Segment] = field(default_factory=OrderedDict)
+
+    def cache(self, key: str, segment: Segment) -> None:
+        """Keep a sealed segment at hand."""
+        self.segments[key] = segment
+        if len(self.segments) > _CACHED_SEGMENTS:
+            self.segments.popitem(last=False)
+
+
+class LogObjects:
+    """The immutable objects of one log."""
+
+    def __init__(self, shared: Shared, log: LogNames) -> None:
+        self._shared = shared
+        self._prefix = log.objects
+
+    async def put_value(self, name: str, raw: bytes) -> None:
+        """Store a value under a fresh name."""
+        small = len(raw) < _OFF_THE_LOOP
+        await self._put(
+            name, _VALUE, NO_COMMIT, frames.compress(raw) if small else await asyncio.to_thread(frames.compress, raw)
+        )
+
+    async def value(self, name: str) -> bytes:
+        """A value by its name; raises CorruptCheckpoint when it is missing or damaged."""
+        key, frame = await self._get(name, _VALUE)
+        if len(frame.body) < _OFF_THE_LOOP:
+            return frames.decompress(key, frame.body)
+        return await asyncio.to_thread(frames.decompress, key, frame.body)
+
+    async def put_segment(self, segment: Segment, commit: bytes, body: bytes) -> None:
+        """Store a former head under the segment's fresh name."""
+        await self._put(segment.name, LOG, commit, body)
+        self._shared.cache(self._prefix + segment.name, segment)
+
+    async def segment(self, name: str) -> Segment:
+        """A sealed segment by its name; raises CorruptCheckpoint when it is missing or damaged."""
+        cached = self._shared.segments.get(self._prefix + name)
+        if cached is not None:
+            return cached
+        key, frame = await self._get(name, LOG)
+        segment = Segment.read(key, name, frames.decompress(key, frame.body))
+        self._shared.cache(key, segment)
+        return segment
+
+    async def index(self, name: str) -> tuple[SegmentEntry, ...]:
+        """The entries of an index object, oldest first."""
+        key, frame = await self._get(name, _INDEX)
+        return unpack_index(key, frames.decompress(key, frame.body))
+
+    async def fold(self, levels: list[list[SegmentEntry]]) -> tuple[tuple[SegmentEntry, ...], ...]:
+        """The index with every overfull level moved into an index object, so that the head stays small."""
+        fan = self._shared.limits.fan
+        level = 0
+        while level < len(levels):
+            if len(levels[level]) >= 2 * fan:
+                oldest, levels[level] = levels[level][:fan], levels[level][fan:]
+                name = names.new_index()
+                await self._put(name, _INDEX, NO_COMMIT, frames.compress(pack_index(oldest)))
+                if level + 1 == len(levels):
+                    levels.append([])
+                levels[level + 1].append(folded_entry(name, oldest))
+            level += 1
+        return tuple(tuple(entries) for entries in levels)
+
+    async def segments(self, wanted: Sequence[str]) -> list[Segment]:
+        """Several segments, fetched at once."""
+        return list(await asyncio.gather(*(self.segment(name) for name in wanted)))
+
+    async def put_values(self, values: Iterable[tuple[str, bytes]]) -> None:
+        """Several values, stored at once."""
+        await asyncio.gather(*(self.put_value(name, raw) for name, raw in values))
+
+    async def _put(self, name: str, kind: bytes, commit: bytes, body: bytes) -> None:
+        data = frames.close(kind, commit, body, self._shared.cipher)
+        await self._shared.store.put(self._prefix + name, data)
+
+    async def _get(self, name: str, kind: bytes) -> tuple[str, frames.Frame]:
+        key = self._prefix + name
+        stored = await self._shared.store.get(key)
+        if stored is None:
+            raise CorruptCheckpoint(f"{key}: the log refers to this object and it is missing; restore it from a backup")
+        return key, frames.open_(key, stored.data, kind, self._shared.cipher)

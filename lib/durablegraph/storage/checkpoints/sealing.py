@@ -1,0 +1,165 @@
+"""When a head grows too large: what its successor takes over, so that the head stays small and complete.
+
+A sealed segment is a former head, byte for byte. The next head's base carries what its latest checkpoint needs, so
+that reading the latest state still takes one object (and large values). All functions here are pure.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Final
+
+from durablegraph.storage.checkpoints.errors import CorruptCheckpoint
+from durablegraph.storage.checkpoints.records import (
+    Base,
+    Entry,
+    External,
+    Inline,
+    Record,
+    Sealed,
+    SegmentEntry,
+    Spliced,
+    StoredCheckpoint,
+    TaskWrites,
+    Version,
+)
+from durablegraph.storage.checkpoints.segment import Segment, WritesByPlace
+
+_COMMITS_CARRIED: Final = 32  # how far back a writer with a lost answer can still find its commit after a seal
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Sizes in bytes, times in seconds. The defaults are the format's; tests make them small."""
+
+    inline: int = 8 * 1024  # a larger value gets an object of its own
+    largest_splice: int = 32 * 1024
+    seal_bytes: int = 48 * 1024  # of the compressed head
+    seal_records: int = 600
+    chain_links: int = 64  # splices of one value in one segment
+    chain_segments: int = 16  # segments that the splices of one value may reach through
+    fan: int = 32  # segments in an index object
+    linger: float = 0.002  # how long writes of a task wait for the checkpoint they usually come with
+    conflict_attempts: int = 40
+
+    def is_full(self, segment: Segment, size: int) -> bool:
+        """Whether the head should be sealed soon."""
+        return size > self.seal_bytes or len(segment.records) > self.seal_records
+
+    def is_overdue(self, segment: Segment, size: int) -> bool:
+        """Whether the next commit has to wait for the seal."""
+        return size > 4 * self.seal_bytes or len(segment.records) > 4 * self.seal_records
+
+
+@dataclass(frozen=True, slots=True)
+class SealPlan:
+    """A segment that is stored, and what the next base takes from it."""
+
+    segment: Segment
+    count: int
+    index: tuple[tuple[SegmentEntry, ...], ...]
+    carried: dict[tuple[str, Version], Entry]
+
+    def fits(self, head: Segment) -> bool:
+        """Whether the head still begins with the sealed records; a head of another base has no use for the plan."""
+        return head.base.id == self.segment.base.id and len(head.records) >= self.count
+
+
+def chain(segment: Segment, channel: str, version: Version) -> tuple[list[Spliced], Entry]:
+    """The splices that lead to a value in its own segment, newest first, and what the first one is based on."""
+    links: list[Spliced] = []
+    entry = segment.table.get((channel, version))
+    while isinstance(entry, Spliced):
+        links.append(entry)
+        if len(links) > len(segment.table):
+            raise CorruptCheckpoint(f"{segment.name or 'head'}: the splices of channel {channel!r} run in a circle")
+        entry = segment.table.get((channel, entry.base))
+    if entry is None:
+        raise CorruptCheckpoint(
+            f"{segment.name or 'head'}: channel {channel!r} lacks what version {version!r} is based on"
+        )
+    return links, entry
+
+
+def carry(segment: Segment, channel: str, version: Version) -> Entry:
+    """How a later log refers to a value of this sealed one."""
+    entry = segment.table[channel, version]
+    if not isinstance(entry, Spliced):
+        return entry
+    links, root = chain(segment, channel, version)
+    segments: tuple[str, ...] = (segment.name,)
+    external, cost = None, sum(link.splice.cost for link in links)
+    match root:
+        case External():
+            external = root.name
+        case Sealed():
+            segments += root.segments
+            external, cost = root.external, cost + root.cost
+        case Inline() | Spliced():
+            pass
+    return Sealed(entry.type, segments, external, cost, entry.size)
+
+
+def deserves_a_copy(entry: Entry, limits: Limits) -> bool:
+    """Whether storing the value anew is cheaper than reading through its chain again and again."""
+    return isinstance(entry, Sealed) and (
+        len(entry.segments) > limits.chain_segments or entry.cost * 2 > entry.size or entry.size <= limits.inline
+    )
+
+
+def with_segment(index: Sequence[Sequence[SegmentEntry]], segment: Segment) -> list[list[SegmentEntry]]:
+    """The index with one more segment at its newest end; levels are not folded yet."""
+    levels = [list(level) for level in index] or [[]]
+    levels[0].append(SegmentEntry(segment.name, *segment.span(), tuple(segment.late())))
+    return levels
+
+
+def folded_entry(name: str, entries: Sequence[SegmentEntry]) -> SegmentEntry:
+    """The entry of an index object that holds `entries`."""
+    low = min((entry.low for entry in entries if entry.low), default="")
+    late = sorted({id_ for entry in entries for id_ in entry.late})
+    return SegmentEntry(name, low, max(entry.high for entry in entries), tuple(late))
+
+
+def next_base(plan: SealPlan, tail: Sequence[Record], id_: bytes, tip: StoredCheckpoint | None) -> Base:
+    """The base of the head that follows the sealed segment and still holds `tail`, the records committed meanwhile.
+
+    `tip` is the sealed segment's latest checkpoint, None when a deletion in the tail covers it.
+    """
+    sealed = plan.segment
+    needed = dict.fromkeys(_needed(tip, tail))
+    values = tuple(
+        (channel, version, plan.carried.get((channel, version)) or carry(sealed, channel, version))
+        for channel, version in needed
+        if (channel, version) in sealed.table
+    )
+    return Base(
+        id=id_,
+        sequence=sealed.base.sequence + 1,
+        thread=sealed.base.thread,
+        namespace=sealed.base.namespace,
+        index=plan.index,
+        values=values,
+        checkpoint=None if tip is None else replace(tip, values=()),
+        writes=() if tip is None else tuple(as_records(tip.id, sealed.writes.get(tip.id, {}))),
+        forgotten=sealed.forgotten,
+        folded={id_: folded for id_, folded in sealed.base.folded.items() if tip is not None and id_ == tip.id},
+        commits=tuple(sealed.commits[-_COMMITS_CARRIED:]),
+    )
+
+
+def as_records(checkpoint: str, writes: WritesByPlace) -> Iterable[TaskWrites]:
+    """The writes of one checkpoint as records again."""
+    ordered = sorted(writes.items(), key=lambda item: (item[0][0], item[1].path, item[0][1]))
+    for (task, path), group in groupby(ordered, key=lambda item: (item[0][0], item[1].path)):
+        yield TaskWrites(checkpoint, task, path, tuple((i, write.channel, write.entry) for (_, i), write in group))
+
+
+def _needed(tip: StoredCheckpoint | None, tail: Sequence[Record]) -> Iterable[tuple[str, Version]]:
+    """Every value that the carried checkpoint and the tail refer to, whether or not the tail brings it itself."""
+    if tip is not None:
+        yield from tip.versions.items()
+    for record in tail:
+        if isinstance(record, StoredCheckpoint):
+            yield from record.versions.items()
+            yield from ((channel, entry.base) for channel, _, entry in record.values if isinstance(entry, Spliced))

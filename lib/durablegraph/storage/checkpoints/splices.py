@@ -1,0 +1,114 @@
+"""A value as the difference from its predecessor: a growing list costs what was added, not what it is.
+
+A splice keeps a prefix and a suffix of the old bytes and replaces the middle. A msgpack list or map begins with its
+length, so growing it changes the first bytes as well: the header is compared apart from the rest.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+_FIXED_HEADERS: Final = range(0x80, 0xA0)  # fixmap and fixarray: the length is in the first byte
+_SHORT_HEADERS: Final = (0xDC, 0xDE)  # array 16 and map 16
+_LONG_HEADERS: Final = (0xDD, 0xDF)  # array 32 and map 32
+_STRIDE: Final = 65536
+
+
+@dataclass(frozen=True, slots=True)
+class Splice:
+    """new = header + old[offset : offset + length] + middle + the last `suffix` bytes of old."""
+
+    header: bytes
+    offset: int
+    length: int
+    middle: bytes
+    suffix: int
+
+    @property
+    def cost(self) -> int:
+        """Bytes that have to be stored."""
+        return len(self.header) + len(self.middle)
+
+
+def splice(old: bytes, new: bytes) -> Splice:
+    """The splice that makes `new` out of `old`; exact for any two values, small when they are alike."""
+    header, offset, start = b"", 0, 0
+    length = _common_prefix(old, 0, new, 0)
+    old_header, new_header = _header_length(old), _header_length(new)
+    if old_header and new_header and length <= new_header:
+        behind = _common_prefix(old, old_header, new, new_header)
+        if behind > length:
+            header, offset, start, length = new[:new_header], old_header, new_header, behind
+    suffix = _common_suffix(old, new, min(len(old) - offset, len(new) - start) - length)
+    return Splice(header, offset, length, new[start + length : len(new) - suffix], suffix)
+
+
+def apply(base: bytes, splices: Iterable[Splice]) -> bytes:
+    """The value at the end of a chain of splices; copies each byte once however long the chain is."""
+    rope = [(base, 0, len(base))]
+    total = len(base)
+    for step in splices:
+        if step.offset + step.length > total or step.suffix > total:
+            raise ValueError(f"a splice reaches beyond its base of {total} bytes")
+        following = [(step.header, 0, len(step.header)), *_cut(rope, step.offset, step.length)]
+        following.append((step.middle, 0, len(step.middle)))
+        following += _cut(rope, total - step.suffix, step.suffix)
+        rope = [piece for piece in following if piece[2]]
+        total = len(step.header) + step.length + len(step.middle) + step.suffix
+    return b"".join(memoryview(source)[start : start + length] for source, start, length in rope)
+
+
+def _cut(rope: list[tuple[bytes, int, int]], offset: int, length: int) -> list[tuple[bytes, int, int]]:
+    pieces = []
+    for source, start, size in rope:
+        if length <= 0:
+            break
+        if offset >= size:
+            offset -= size
+            continue
+        taken = min(size - offset, length)
+        pieces.append((source, start + offset, taken))
+        length -= taken
+        offset = 0
+    return pieces
+
+
+def _header_length(data: bytes) -> int:
+    if not data:
+        return 0
+    first = data[0]
+    if first in _FIXED_HEADERS:
+        return 1
+    return 3 if first in _SHORT_HEADERS else 5 if first in _LONG_HEADERS else 0
+
+
+def _common_prefix(old: bytes, i: int, new: bytes, j: int) -> int:
+    """How many bytes of old[i:] and new[j:] are equal at the beginning; strides first, then bisection."""
+    limit = min(len(old) - i, len(new) - j)
+    if limit <= 0:
+        return 0
+    low = 0
+    while low < limit and old[i + low : i + min(low + _STRIDE, limit)] == new[j + low : j + min(low + _STRIDE, limit)]:
+        low += _STRIDE
+    if low >= limit:
+        return limit
+    high = min(low + _STRIDE, limit)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if old[i + low : i + middle] == new[j + low : j + middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def _common_suffix(old: bytes, new: bytes, limit: int) -> int:
+    """How many bytes are equal at the end, at most `limit`."""
+    low, high = 0, max(limit, 0)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if old[len(old) - middle : len(old) - low] == new[len(new) - middle : len(new) - low]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
