@@ -1,0 +1,34 @@
+"""Write the reference pages that are made from the code: `python -m docs.generate`, `make docs`."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from docs.makers.cli import cli_page
+from docs.makers.errors import errors_page
+from docs.makers.http_api import http_api_page
+from docs.makers.settings import settings_page
+
+REFERENCE = Path(__file__).parent / "reference"
+
+PAGES: dict[str, Callable[[], str]] = {
+    "settings.md": settings_page,
+    "http-api.md": http_api_page,
+    "errors.md": errors_page,
+    "cli.md": cli_page,
+}
+"""File below `reference/` -> what makes it."""
+
+
+def main() -> None:
+    """Write every page and name those that changed."""
+    for name, make in PAGES.items():
+        path = REFERENCE / name
+        text = make()
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+            sys.stdout.write(f"changed: {path}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""One module a reference page that is made from the code."""
