@@ -1,0 +1,305 @@
+"""What a hub can be told (commands), what it asks for in return (effects), and what must be stored first (changes)."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from durablegraph.host.hub.failures import Failure
+from durablegraph.host.hub.state import ActivityTask, Entity, Instance, Message, Parent
+from durablegraph.host.invocation import InvocationError
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Create an instance. One that has the id already is replaced, whatever its status: who may is decided before."""
+
+    instance_id: str
+    name: str
+    input: str | None
+    version: str | None
+    source_id: str | None = None
+    generation: int = 0
+    parent: Parent | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Raise:
+    """An external event; `input` is JSON text."""
+
+    instance_id: str
+    name: str
+    input: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Terminate:
+    """End an instance at once."""
+
+    instance_id: str
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Suspend:
+    """Hold an instance."""
+
+    instance_id: str
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Let a held instance go on."""
+
+    instance_id: str
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rewind:
+    """Take back a failure. `instances`, loaded with their histories, are the failed one and its failed descendants."""
+
+    instance_id: str
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Purge:
+    """Forget an instance that has ended."""
+
+    instance_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """An operation on an entity that nobody waits for. `input` is JSON text or None."""
+
+    entity_id: str
+    operation: str
+    input: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class BeginTurn:
+    """The dispatcher has room for a turn of this instance."""
+
+    instance_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class TurnAnswered:
+    """A turn ended. Exactly one of `response` (the SDK's JSON, parsed) and `error` is set."""
+
+    instance_id: str
+    token: int
+    response: dict[str, Any] | None = None
+    error: InvocationError | None = None
+    lost: str | None = None
+    """The worker process ended during the turn; the text says how."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnAbandoned:
+    """A turn took longer than the function timeout: it is tried again."""
+
+    instance_id: str
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityEnded:
+    """An activity returned (`result` is its raw JSON) or failed."""
+
+    seq: int
+    result: str | None = None
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BeginBatch:
+    """The dispatcher has room for a batch of this entity."""
+
+    entity_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class BatchEnded:
+    """A batch ended with the SDK's response, or failed as a whole with `error`."""
+
+    entity_id: str
+    response: dict[str, Any] | None = None
+    error: str | None = None
+
+
+Command = (
+    Start
+    | Raise
+    | Terminate
+    | Suspend
+    | Resume
+    | Rewind
+    | Purge
+    | Signal
+    | BeginTurn
+    | TurnAnswered
+    | TurnAbandoned
+    | ActivityEnded
+    | BeginBatch
+    | BatchEnded
+)
+
+
+# -- effects ---------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class TurnDue:
+    """An instance has something to process; answer with BeginTurn when there is room."""
+
+    instance_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunTurn:
+    """Call the orchestrator `name` with `request`; answer with TurnAnswered or TurnAbandoned."""
+
+    instance_id: str
+    token: int
+    name: str
+    request: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunActivity:
+    """Call an activity; answer with ActivityEnded."""
+
+    task: ActivityTask
+
+
+@dataclass(frozen=True, slots=True)
+class BatchDue:
+    """An entity has requests; answer with BeginBatch when there is room."""
+
+    entity_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunBatch:
+    """Call the entity function `name` with `request`; answer with BatchEnded."""
+
+    entity_id: str
+    name: str
+    request: str
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """An instance's status changed (or it is gone): somebody may be waiting for that."""
+
+    instance_id: str
+
+
+Effect = TurnDue | RunTurn | RunActivity | BatchDue | RunBatch | Changed
+
+
+# -- changes ---------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class PutInstance:
+    """Write an instance's row as a whole."""
+
+    instance: Instance
+
+
+@dataclass(frozen=True, slots=True)
+class TouchInstance:
+    """Write what a turn changes of an instance's row: all but its name and input."""
+
+    instance: Instance
+
+
+@dataclass(frozen=True, slots=True)
+class DropInstance:
+    """Delete an instance with its history and messages."""
+
+    instance_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AppendHistory:
+    """Add events (JSON texts) to a history, the first at `start`."""
+
+    instance_id: str
+    start: int
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ClearHistory:
+    """Delete a history."""
+
+    instance_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PutMessage:
+    """Keep a message."""
+
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class DropMessages:
+    """Forget messages by number."""
+
+    seqs: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DropMessagesOf:
+    """Forget all messages of a target, or only those of one execution."""
+
+    target: str
+    execution_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PutActivity:
+    """Keep an activity until it has ended."""
+
+    task: ActivityTask
+
+
+@dataclass(frozen=True, slots=True)
+class DropActivity:
+    """Forget an activity."""
+
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class PutEntity:
+    """Write an entity's row."""
+
+    entity: Entity
+
+
+Change = (
+    PutInstance
+    | TouchInstance
+    | DropInstance
+    | AppendHistory
+    | ClearHistory
+    | PutMessage
+    | DropMessages
+    | DropMessagesOf
+    | PutActivity
+    | DropActivity
+    | PutEntity
+)
+
+
+@dataclass(slots=True)
+class Step:
+    """What one command (or tick) came to: store `changes` in one transaction, then carry out `effects`."""
+
+    now: datetime
+    effects: list[Effect] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)

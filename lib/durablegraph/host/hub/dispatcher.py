@@ -1,0 +1,259 @@
+"""Between the machine, its journal and a worker: the only part of the hub that waits.
+
+Commands are collected and carried out together: one pass over the machine, one commit, then the effects. Calls of the
+worker run concurrently within the host's limits; each ends as another command.
+"""
+
+import asyncio
+import logging
+import uuid
+from collections import OrderedDict, deque
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, assert_never
+
+from durablegraph.host.hub import commands as c
+from durablegraph.host.hub.calls import Caller
+from durablegraph.host.hub.clocks import Clock
+from durablegraph.host.hub.functions import Functions
+from durablegraph.host.hub.journal import Journal
+from durablegraph.host.hub.machine import Machine
+from durablegraph.host.hub.options import DurableOptions
+from durablegraph.host.hub.state import ActivityTask, RuntimeStatus
+
+_log = logging.getLogger("durablegraph.host.hub")
+_HISTORIES_KEPT = 2000
+
+
+class HubStopped(Exception):  # noqa: N818 -- a state, not an error
+    """The hub is not running (any more)."""
+
+
+class _Lane:
+    """A queue with room for so many calls at once."""
+
+    def __init__(self, room: int) -> None:
+        self.room, self.busy = room, 0
+        self.waiting: deque[Any] = deque()
+
+
+class Dispatcher:
+    """Drives one machine. Everything happens on one event loop."""
+
+    def __init__(self, journal: Journal, options: DurableOptions, functions: Functions, caller: Caller, clock: Clock) -> None:
+        """Nothing runs before `start`."""
+        self.machine = Machine(options, functions, lambda: str(uuid.uuid4()), journal.load())
+        self.journal, self.clock, self.caller = journal, clock, caller
+        self._turns, self._activities, self._batches = (
+            _Lane(room) for room in (options.max_orchestrators, options.max_activities, options.max_entities)
+        )
+        self._inbox: list[tuple[c.Command, asyncio.Future[None] | None]] = []
+        self._pumping = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._timer: Callable[[], None] | None = None
+        self._histories: OrderedDict[str, None] = OrderedDict()
+        self._watchers: dict[str, list[asyncio.Future[None]]] = {}
+        self._idle = asyncio.Event()
+        self._running = False
+        self.failure: BaseException | None = None
+        clock.attach(self.settled)
+
+    # -- life ------------------------------------------------------------------------------------------------------
+    def start(self) -> None:
+        """Take up what an earlier process left."""
+        self._running = True
+        self._carry_out(self.machine.resume(self.clock.now()))
+        self._pump()
+
+    async def stop(self) -> None:
+        """Stop; calls in flight are abandoned and run again after the next start."""
+        self._running = False
+        if self._timer is not None:
+            self._timer()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for waiting in [future for futures in self._watchers.values() for future in futures]:
+            if not waiting.done():
+                waiting.set_exception(HubStopped("the hub was stopped"))
+        await self.caller.close()
+        self.journal.close()
+
+    async def settled(self) -> None:
+        """Waits until nothing more can happen at the present moment."""
+        while self._running and not self._is_idle():
+            self._idle.clear()
+            await self._idle.wait()
+
+    def _is_idle(self) -> bool:
+        lanes = (self._turns, self._activities, self._batches)
+        return not self._inbox and not self._pumping and not any(lane.busy or lane.waiting for lane in lanes)
+
+    # -- commands --------------------------------------------------------------------------------------------------
+    async def submit(self, command: c.Command) -> None:
+        """Carry out a command; returns when it is stored."""
+        if not self._running:
+            raise HubStopped("The hub is not running; start the host.")
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._push(command, done)
+        await done
+
+    def _push(self, command: c.Command, done: asyncio.Future[None] | None = None) -> None:
+        self._inbox.append((command, done))
+        if not self._pumping and self._running:
+            self._pumping = True
+            asyncio.get_running_loop().call_soon(self._pump)
+
+    def _pump(self) -> None:
+        """One group: apply all that has come, commit once, acknowledge, carry out."""
+        self._pumping = False
+        if not self._running:
+            return
+        group, self._inbox = self._inbox, []
+        now = self.clock.now()
+        steps = [self.machine.tick(now)]
+        try:
+            for command, _ in group:
+                self._load(command)
+                step = self.machine.apply(now, command)
+                self._give_back(command, step)
+                steps.append(step)
+            changes = [change for step in steps for change in step.changes]
+            if changes:
+                self.journal.commit(changes)
+        except BaseException as error:  # noqa: BLE001 -- memory is ahead of the journal now: nothing may be acknowledged or run from here on
+            self._break(error, group)
+            return
+        for _, done in group:
+            if done is not None and not done.done():
+                done.set_result(None)
+        for step in steps:
+            self._carry_out(step)
+        self._fill_turns()
+        self._fill_batches()
+        self._forget_ended(steps)
+        self._set_timer()
+        if self._is_idle():
+            self._idle.set()
+
+    def _break(self, error: BaseException, group: list[tuple[c.Command, asyncio.Future[None] | None]]) -> None:
+        _log.critical("The hub stops: its journal could not be written.", exc_info=error)
+        self._running, self.failure = False, error
+        for _, done in group:
+            if done is not None and not done.done():
+                done.set_exception(error)
+        self._idle.set()
+
+    def _give_back(self, command: c.Command, step: c.Step) -> None:
+        """What begins without needing the worker (an unknown name) leaves its room to the next."""
+        lane, needed = (self._turns, c.RunTurn) if isinstance(command, c.BeginTurn) else (self._batches, c.RunBatch)
+        if isinstance(command, c.BeginTurn | c.BeginBatch) and not any(isinstance(effect, needed) for effect in step.effects):
+            lane.busy -= 1
+
+    def _load(self, command: c.Command) -> None:
+        """Brings what a command needs from the journal into the machine's state."""
+        if isinstance(command, c.Rewind):
+            self._load_failed(command.instance_id)
+        if isinstance(command, c.BeginTurn) and (instance := self.machine.state.instances.get(command.instance_id)):
+            if instance.history is None:
+                instance.history = self.journal.history(instance.id)
+            self._histories[instance.id] = None
+            self._histories.move_to_end(instance.id)
+
+    def _load_failed(self, instance_id: str) -> None:
+        """A failed instance and, since rewinding goes down, its children."""
+        instance = self.machine.state.instances.get(instance_id) or self.journal.instance(instance_id)
+        if instance is None or instance.status is not RuntimeStatus.FAILED:
+            return
+        instance.history = self.journal.history(instance_id)
+        self.machine.state.instances[instance_id] = instance
+        for item in instance.history:
+            if "InstanceId" in item.members and "Name" in item.members and not item.members["InstanceId"].startswith("@"):
+                self._load_failed(item.members["InstanceId"])
+
+    def _forget_ended(self, steps: list[c.Step]) -> None:
+        """Ended instances leave memory, and histories that nobody needs soon."""
+        instances = self.machine.state.instances
+        touched = {effect.instance_id for step in steps for effect in step.effects if isinstance(effect, c.Changed)}
+        for instance_id in touched:
+            instance = instances.get(instance_id)
+            if instance is not None and instance.status.ended and not instance.inbox:
+                del instances[instance_id]
+                self._histories.pop(instance_id, None)
+        while len(self._histories) > _HISTORIES_KEPT:
+            instance_id, _ = self._histories.popitem(last=False)
+            if (instance := instances.get(instance_id)) and instance.turn is None:
+                instance.history = None
+
+    # -- effects ---------------------------------------------------------------------------------------------------
+    def _carry_out(self, step: c.Step) -> None:
+        for effect in step.effects:
+            match effect:
+                case c.TurnDue():
+                    self._turns.waiting.append(effect)
+                    self._fill_turns()
+                case c.BatchDue():
+                    self._batches.waiting.append(effect)
+                    self._fill_batches()
+                case c.RunTurn():
+                    self._spawn(self.caller.turn(effect), self._turns, self._fill_turns)
+                case c.RunBatch():
+                    self._spawn(self.caller.batch(effect), self._batches, self._fill_batches)
+                case c.RunActivity(task):
+                    self._activities.waiting.append(task)
+                    self._fill_activities()
+                case c.Changed(instance_id):
+                    for waiting in self._watchers.pop(instance_id, []):
+                        if not waiting.done():
+                            waiting.set_result(None)
+                case _:
+                    assert_never(effect)
+
+    def _fill_turns(self) -> None:
+        while self._turns.waiting and self._turns.busy < self._turns.room:
+            due = self._turns.waiting.popleft()
+            self._turns.busy += 1
+            self._push(c.BeginTurn(due.instance_id))
+
+    def _fill_batches(self) -> None:
+        while self._batches.waiting and self._batches.busy < self._batches.room:
+            self._batches.busy += 1
+            self._push(c.BeginBatch(self._batches.waiting.popleft().entity_id))
+
+    def _fill_activities(self) -> None:
+        while self._activities.waiting and self._activities.busy < self._activities.room:
+            task: ActivityTask = self._activities.waiting.popleft()
+            self._activities.busy += 1
+            name = self.machine.functions.function(task.name, "activity")
+            self._spawn(self.caller.activity(task, name), self._activities, self._fill_activities)
+
+    def _spawn(self, call: Coroutine[Any, Any, c.Command], lane: _Lane, refill: Callable[[], None]) -> None:
+        async def run() -> None:
+            try:
+                self._push(await call)
+            finally:
+                lane.busy -= 1
+                if self._running:
+                    refill()
+
+        task = asyncio.get_running_loop().create_task(run())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer()
+            self._timer = None
+        if (due := self.machine.state.next_due()) is not None:
+            self._timer = self.clock.call_at(due, self._on_timer)
+
+    def _on_timer(self) -> None:
+        if not self._pumping and self._running:
+            self._pumping = True
+            asyncio.get_running_loop().call_soon(self._pump)
+
+    # -- waiting ---------------------------------------------------------------------------------------------------
+    def changed(self, instance_id: str) -> Awaitable[None]:
+        """Done at the next change of this instance's status."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._watchers.setdefault(instance_id, []).append(future)
+        return future
