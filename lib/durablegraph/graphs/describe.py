@@ -1,11 +1,13 @@
 """Says what is true of a thread, executing nothing."""
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
+from langgraph.errors import GraphDrained
 from langgraph.types import Interrupt, PregelTask, StateSnapshot
 from typing_extensions import override
 
@@ -17,9 +19,28 @@ from durablegraph.graphs.contract import (
     StepOutcome,
     StepStatus,
 )
-from durablegraph.graphs.internals import PUSH, Graph, TaskStatus, moved_since_interrupt, namespace, statuses
+from durablegraph.graphs.control import StepControl
+from durablegraph.graphs.internals import (
+    PUSH,
+    RESUMING,
+    Graph,
+    TaskStatus,
+    has_command,
+    moved_since_interrupt,
+    namespace,
+    statuses,
+)
 from durablegraph.graphs.journal import STOPPED, marked, without_ours
 from durablegraph.graphs.saver_view import Known, Watch, watched
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What LangGraph would do next. `stopped`: it would stop at a static breakpoint before that."""
+
+    tasks: tuple[PendingTask, ...]
+    values: Any
+    stopped: bool
 
 
 async def describe(
@@ -30,79 +51,103 @@ async def describe(
     stop: int = 0,
     interrupt_before: Breakpoints = None,
     interrupt_after: Breakpoints = None,
-    stopped: bool = False,
     head: CheckpointTuple | None = None,
 ) -> StepOutcome:
     """The outcome that the thread's head stands for. Safe to call at any time, any number of times.
 
-    `stopped` says that the graph ran and stopped by itself, so that open tasks without a question mean a breakpoint.
     `head` is the head where it is loaded already; it must not be used afterwards. Raises `NotFound` for a thread
     without a checkpoint.
     """
-    at: RunnableConfig = {"configurable": {"thread_id": thread_id, "checkpoint_ns": ""}}
-    found = head or await saver.aget_tuple(at)
+    found = head or await saver.aget_tuple({"configurable": {"thread_id": thread_id, "checkpoint_ns": ""}})
     if found is None:
         raise NotFound(f"Thread {thread_id!r} has no checkpoint yet; start a run on it first.")
-    moved = moved_since_interrupt(found.checkpoint)
     reader = copy.copy(graph)
     reader.checkpointer = watched(saver, _Reader(found))
-    snapshot = await reader.aget_state(at)
     before = interrupt_before or graph.interrupt_before_nodes
     after = interrupt_after or graph.interrupt_after_nodes
-    stopped = stopped or bool(marked(found, STOPPED))
-    if moved and not stopped:
-        stopped = named(before, (task.name for task in snapshot.tasks)) or bool(
-            after and named(after, await _executed(reader, found))
-        )
-    return await _outcome(graph, reader, snapshot, found, stop=stop, stopped=stopped)
+    asked = moved_since_interrupt(found.checkpoint)
+    look = await (_look_past_command if has_command(found) else _look)(reader, thread_id, found, before)
+    stopped = look.stopped or bool(marked(found, STOPPED)) or (asked and await _stops_after(reader, found, after))
+    return await _outcome(reader, found, look, stop=stop, stopped=stopped)
 
 
-async def _outcome(
-    graph: Graph, reader: Graph, snapshot: StateSnapshot, found: CheckpointTuple, *, stop: int, stopped: bool
-) -> StepOutcome:
+async def _look(reader: Graph, thread_id: str, found: CheckpointTuple, before: Breakpoints) -> _Look:
+    asked = moved_since_interrupt(found.checkpoint)
     status_of = statuses(found.pending_writes)
-    tasks = tuple(_task(task, status_of) for task in snapshot.tasks)
-    status = _status(snapshot, tasks, stopped=stopped)
-    whole = snapshot
-    if snapshot.interrupts:
-        whole = await reader.aget_state(
-            {"configurable": {"thread_id": found.config["configurable"]["thread_id"]}}, subgraphs=True
-        )
+    snapshot = await reader.aget_state({"configurable": {"thread_id": thread_id, "checkpoint_ns": ""}})
+    tasks = tuple(_task(task.id, task.name, status_of, _send(task)) for task in snapshot.tasks)
+    return _Look(tasks, snapshot.values, asked and named(before, (task.name for task in tasks)))
+
+
+async def _look_past_command(reader: Graph, thread_id: str, found: CheckpointTuple, before: Breakpoints) -> _Look:
+    """A stored `Command` changes what comes next, which `get_state` does not show: so run, drained before anything."""
+    status_of = statuses(found.pending_writes)
+    control = StepControl()
+    control.end_step()
+    config: Any = {"configurable": {"thread_id": thread_id, RESUMING: False}}
+    shown: Mapping[str, Any] = {}
+    stopped = True
+    try:
+        async for shown in reader.astream(
+            None, config, stream_mode="checkpoints", control=control, interrupt_before=before or None, durability="sync"
+        ):
+            pass
+    except GraphDrained:
+        stopped = False
+    tasks = tuple(_task(task["id"], task["name"], status_of, None) for task in shown.get("tasks", ()))
+    return _Look(tasks, shown.get("values"), stopped and bool(tasks))
+
+
+async def _outcome(reader: Graph, found: CheckpointTuple, look: _Look, *, stop: int, stopped: bool) -> StepOutcome:
+    status_of = statuses(found.pending_writes)
+    asking = {task.id: status_of[task.id].pending_interrupts for task in look.tasks if task.id in status_of}
+    asking = {task: questions for task, questions in asking.items() if questions}
+    status = _status(look.tasks, asking.keys(), stopped=stopped)
+    whole = None
+    if asking:
+        thread = found.config["configurable"]["thread_id"]
+        whole = await reader.aget_state({"configurable": {"thread_id": thread}}, subgraphs=True)
     return StepOutcome(
         status=status,
         checkpoint_id=found.checkpoint["id"],
         step=found.metadata.get("step", 0),
         stop=stop,
-        next=snapshot.next,
-        tasks=tasks,
-        interrupts=tuple(_question(question, task, whole) for task in snapshot.tasks for question in task.interrupts),
-        values=output(graph, snapshot.values) if status is StepStatus.FINISHED else snapshot.values,
+        next=tuple(task.name for task in look.tasks if not task.done),
+        tasks=look.tasks,
+        interrupts=tuple(
+            _question(question, task, whole) for task in look.tasks for question in asking.get(task.id, ())
+        ),
+        values=output(reader, look.values) if status is StepStatus.FINISHED else look.values,
         executed=False,
     )
 
 
-def _status(snapshot: StateSnapshot, tasks: tuple[PendingTask, ...], *, stopped: bool) -> StepStatus:
+def _status(tasks: tuple[PendingTask, ...], asking: Collection[str], *, stopped: bool) -> StepStatus:
     if not tasks:
         return StepStatus.FINISHED
-    asking = {task.id for task in snapshot.tasks if task.interrupts}
     if asking and (stopped or all(task.done or task.id in asking for task in tasks)):
         return StepStatus.INTERRUPTED
     return StepStatus.BREAKPOINT if stopped else StepStatus.ADVANCE
 
 
-def _task(task: PregelTask, status_of: Mapping[str, TaskStatus]) -> PendingTask:
-    known = status_of.get(task.id)
+def _task(task_id: str, name: str, status_of: Mapping[str, TaskStatus], send: int | None) -> PendingTask:
+    known = status_of.get(task_id)
     return PendingTask(
-        id=task.id,
-        name=task.name,
-        send=task.path[1] if task.path[0] == PUSH and isinstance(task.path[1], int) else None,
+        id=task_id,
+        name=name,
+        send=send,
         done=known.finished if known else False,
         error=None if known is None or known.error is None else str(known.error),
     )
 
 
-def _question(question: Interrupt, task: PregelTask, whole: StateSnapshot) -> PendingInterrupt:
-    node, inside = _asked_by(question.id, whole) or (task.name, "")
+def _send(task: PregelTask) -> int | None:
+    kind, position, *_ = task.path
+    return position if kind == PUSH and isinstance(position, int) else None
+
+
+def _question(question: Interrupt, task: PendingTask, whole: StateSnapshot | None) -> PendingInterrupt:
+    node, inside = (whole and _asked_by(question.id, whole)) or (task.name, "")
     schema = question.response_schema
     return PendingInterrupt(
         id=question.id,
@@ -124,11 +169,11 @@ def _asked_by(question: str, within: StateSnapshot) -> tuple[str, str] | None:
     return None
 
 
-async def _executed(reader: Graph, found: CheckpointTuple) -> tuple[str, ...]:
-    """The nodes whose writes the checkpoint is made of."""
-    if found.parent_config is None or found.metadata.get("source") != "loop":
-        return ()
-    return tuple(task.name for task in (await reader.aget_state(found.parent_config)).tasks)
+async def _stops_after(reader: Graph, found: CheckpointTuple, after: Breakpoints) -> bool:
+    """Whether a static breakpoint is set after one of the nodes whose writes the checkpoint is made of."""
+    if not after or found.parent_config is None or found.metadata.get("source") != "loop":
+        return False
+    return named(after, (task.name for task in (await reader.aget_state(found.parent_config)).tasks))
 
 
 def named(which: Breakpoints, nodes: Iterable[str]) -> bool:

@@ -15,6 +15,7 @@ from langgraph._internal._constants import (
     INTERRUPT,
     NULL_TASK_ID,
     PUSH,
+    RESUME,
     TASKS,
 )
 from langgraph.checkpoint.base import Checkpoint, CheckpointTuple, PendingWrite
@@ -36,6 +37,7 @@ __all__ = [
     "begun_in_this_step",
     "count_over_the_run",
     "guard_sync_durability",
+    "has_command",
     "is_resume_map",
     "moved_since_interrupt",
     "namespace",
@@ -83,6 +85,11 @@ def moved_since_interrupt(checkpoint: Checkpoint) -> bool:
     versions = checkpoint["channel_versions"]
     null = type(next(iter(versions.values()), 0))()
     return any(version > seen.get(channel, null) for channel, version in versions.items())
+
+
+def has_command(found: CheckpointTuple) -> bool:
+    """Whether a `Command`'s update or goto is stored on the checkpoint, to be applied before its next tasks are made."""
+    return any(task == NULL_TASK_ID and channel != RESUME for task, channel, _ in found.pending_writes or ())
 
 
 def statuses(writes: Sequence[PendingWrite] | None) -> dict[str, TaskStatus]:

@@ -67,7 +67,7 @@ class Registry:
         self._sources |= {name: (source, app.folder) for name, source in app.graphs.items()}
 
     def register(self, name: str, graph: object) -> None:
-        """Add a graph in code: a compiled graph, a builder, an entrypoint or a factory. It replaces one of that name."""
+        """Add a graph in code (compiled, builder, entrypoint or factory); it replaces one of the same name."""
         self._objects[name] = graph
         self._loaded.pop(name, None)
 

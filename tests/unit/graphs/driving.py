@@ -1,0 +1,116 @@
+"""Drives a graph super-step by super-step, as the activities do, and repeats a call that crashed."""
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.graph import START, StateGraph
+from typing_extensions import TypedDict
+
+from durablegraph.graphs.contract import StepOutcome, StepRequest, StepStatus
+from durablegraph.graphs.superstep import run_superstep
+
+
+class CrashError(BaseException):
+    """The worker dies: nothing in LangGraph or in the library may catch it."""
+
+
+class Words(TypedDict, total=False):
+    out: Annotated[list[Any], operator.add]
+
+
+def chain(*nodes: tuple[str, Callable[..., Any]], state: Any = Words, **compiled: Any) -> Any:
+    builder = StateGraph(state)
+    before = START
+    for name, node in nodes:
+        builder.add_node(name, node)
+        builder.add_edge(before, name)
+        before = name
+    return builder.compile(**compiled)
+
+
+class Driver:
+    """One run on one thread; `outcomes` are what the calls came to."""
+
+    def __init__(
+        self, graph: Any, saver: BaseCheckpointSaver[Any], *, thread: str = "t", run: str = "r", **request: Any
+    ) -> None:
+        self.graph, self.saver = graph, saver
+        self.fixed = {"thread_id": thread, "run_id": run, **request}
+        self.at = {"configurable": {"thread_id": thread}}
+        self.outcomes: list[StepOutcome] = []
+        self.crashes = 0
+        self.parts: list[Any] = []
+
+    @property
+    def last(self) -> StepOutcome:
+        return self.outcomes[-1]
+
+    def request(self, kind: str, **changes: Any) -> StepRequest:
+        place = {} if kind == "start" else {"expect": self.last.checkpoint_id, "stop": self.last.stop}
+        if kind != "start" and self.last.replay is not None:
+            place["replay"] = self.last.replay
+        return StepRequest(**{"expect": None, **self.fixed, "kind": kind, **place, **changes})
+
+    async def deliver(self, request: StepRequest) -> StepOutcome:
+        """Deliver until a delivery survives."""
+        for _ in range(10):
+            try:
+                outcome = await run_superstep(self.graph, self.saver, request, on_part=self._keep)
+            except CrashError:
+                self.crashes += 1
+            else:
+                self.outcomes.append(outcome)
+                return outcome
+        raise AssertionError("ten deliveries crashed")
+
+    async def _keep(self, part: Any) -> None:
+        self.parts.append(part)
+
+    async def run(
+        self, value: Any, *, answers: Callable[[Any], Any] | None = None, twice: bool = False, **start: Any
+    ) -> Any:
+        """Run to the end; `twice` delivers every request once more after it was answered."""
+        await self._call(self.request("start", input=value, **start), twice=twice)
+        while self.last.status is not StepStatus.FINISHED:
+            match self.last.status:
+                case StepStatus.ADVANCE:
+                    request = self.request("advance")
+                case StepStatus.BREAKPOINT:
+                    request = self.request("proceed")
+                case StepStatus.INTERRUPTED:
+                    assert answers is not None, self.last.interrupts
+                    request = self.request("resume", resume={i.id: answers(i.value) for i in self.last.interrupts})
+            await self._call(request, twice=twice)
+        return self.last.values
+
+    async def _call(self, request: StepRequest, *, twice: bool) -> None:
+        outcome = await self.deliver(request)
+        if twice:
+            again = await self.deliver(request)
+            assert _told(again) == _told(outcome)
+            assert not again.executed
+            self.outcomes.pop()
+
+    async def history(self) -> list[tuple[Any, Any, Any]]:
+        return await history(self.graph, self.saver, self.at)
+
+    def statuses(self) -> list[str]:
+        return [str(outcome.status) for outcome in self.outcomes]
+
+
+def _told(outcome: StepOutcome) -> tuple[Any, ...]:
+    return (outcome.status, outcome.checkpoint_id, outcome.step, outcome.stop, outcome.next, outcome.interrupts)
+
+
+async def history(graph: Any, saver: BaseCheckpointSaver[Any], at: Any) -> list[tuple[Any, Any, Any]]:
+    """What both a plain run and a stepped one have to leave behind, newest first."""
+    bound = graph.copy(update={"checkpointer": saver})
+    return [
+        (found.metadata["source"], found.metadata["step"], found.next) async for found in bound.aget_state_history(at)
+    ]
+
+
+def names(outcomes: Sequence[StepOutcome]) -> list[tuple[str, ...]]:
+    return [outcome.next for outcome in outcomes]
