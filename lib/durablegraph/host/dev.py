@@ -105,7 +105,7 @@ def banner(host: FunctionsHost) -> str:
     lines += [f"    {kind}: {', '.join(names)}" for kind, names in kinds.items() if names]
     lines += _error_lines(host)
     options = host.prepared.options
-    lines += ["", f"    state in {options.state}; stop with Ctrl+C"]
+    lines += ["", f"    state in {options.state}; stop with Ctrl+C", f"    listening on {base}"]
     if options.enable_auth:
         lines.append(f"    keys are asked for; they are in {host.keys.path}")
     return "\n".join([*lines, ""])
