@@ -1,0 +1,14 @@
+"""Fixtures that any test may ask for."""
+
+import pytest
+
+from tests.support.azurite import azurite
+
+__all__ = ["azurite"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test that asks for Azurite, so that `-m "not azurite"` leaves it out."""
+    for item in items:
+        if "azurite" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.azurite)
