@@ -24,8 +24,8 @@ OTHERS: dict[str, tuple[str, str]] = {
     "DURABLEGRAPH_HUB": (
         "`durablegraph` in `durablegraph dev`; on Azure it must be set",
         (
-            "Name of the Durable task hub: `host.json` refers to it. 3-45 letters and digits, a letter first. Two apps, or "
-            "two slots, on one storage account need two names."
+            "Name of the Durable task hub: `host.json` refers to it. 3-45 letters and digits, a letter first. Two "
+            "apps, or two slots, on one storage account need two names."
         ),
     ),
     "DURABLEGRAPH_LOG_LEVEL": (
@@ -39,8 +39,8 @@ OTHERS: dict[str, tuple[str, str]] = {
     "AzureWebJobsStorage__accountName": (
         "none",
         (
-            "With an identity: the account, when its addresses are the public ones. Not used while `AzureWebJobsStorage` "
-            "has a value."
+            "With an identity: the account, when its addresses are the public ones. Not used while "
+            "`AzureWebJobsStorage` has a value."
         ),
     ),
     "AzureWebJobsStorage__blobServiceUri, …__queueServiceUri, …__tableServiceUri": (
@@ -59,8 +59,8 @@ OTHERS: dict[str, tuple[str, str]] = {
     "FUNCTIONS_WORKER_PROCESS_COUNT": (
         "`1`",
         (
-            "Language worker processes, 1 to 10, of the embedded host as of the real one. Nothing relies on a process's "
-            "memory, so any number gives the same runs."
+            "Language worker processes, 1 to 10, of the embedded host as of the real one. Nothing relies on a "
+            "process's memory, so any number gives the same runs."
         ),
     ),
 }
