@@ -89,9 +89,9 @@ def read_body(text: str) -> str:
     try:
         _, end = _DECODER.raw_decode(strict, start)
     except json.JSONDecodeError as error:
-        line, position = (0, 0) if error.pos <= start else _position(strict, error.pos)
+        line, position = (0, 0) if error.pos <= start else place(strict, error.pos)
         if error.pos >= len(strict.rstrip()):
-            line, position = _position(strict, len(strict))
+            line, position = place(strict, len(strict))
             raise JsonError(f"Unexpected end when reading JSON. Path '', line {line}, position {position}.", "JsonSerializationException") from error
         found = strict[error.pos]
         raise JsonError(f"Unexpected character encountered while parsing value: {found}. Path '', line {line}, position {position}.") from error
@@ -109,7 +109,7 @@ def one_value(text: str) -> str:
     except json.JSONDecodeError as error:
         if strict[start] in "{[" and error.pos > start:
             kind = "JObject" if strict[start] == "{" else "JArray"
-            line, position = _position(strict, min(error.pos, len(strict)))
+            line, position = place(strict, min(error.pos, len(strict)))
             raise JsonError(f"Error reading {kind} from JsonReader. Path '', line {line}, position {position}.") from error
         raise JsonError(f"Unexpected character encountered while parsing value: {strict[start]}. Path '', line 0, position 0.") from error
     return compact(strict[start:end])
@@ -143,7 +143,7 @@ def check_depth(text: str) -> None:
         if token in {"[", "{"}:
             if len(path) == MAX_DEPTH:
                 shown = "".join(path).removeprefix(".")
-                line, position = _position(text, match.end())
+                line, position = place(text, match.end())
                 raise JsonError(f"The reader's MaxDepth of {MAX_DEPTH} has been exceeded. Path '{shown}', line {line}, position {position}.")
             path.append("[0]" if token == "[" else "")
             expects_name.append(token == "{")
@@ -160,7 +160,8 @@ def check_depth(text: str) -> None:
             expects_name[-1] = False
 
 
-def _position(text: str, end: int) -> tuple[int, int]:
+def place(text: str, end: int) -> tuple[int, int]:
+    """Line and position as the serializer counts them."""
     before = text[:end]
     return before.count("\n") + 1, end - (before.rfind("\n") + 1)
 
@@ -185,12 +186,12 @@ def _without_metadata(text: str) -> str:
 
 
 def _reference(text: str, value: Any, end: int) -> str:
-    line, position = _position(text, end)
+    line, position = place(text, end)
     if value is not None and not isinstance(value, str):
         message = f"JSON reference $ref property must have a string or null value. Path '$ref', line {line}, position {position}."
         raise JsonError(message, "JsonSerializationException")
     if (comma := re.compile(r"\s*,").match(text, end)) and (name := _NAME.match(text, comma.end())):
-        line, position = _position(text, name.end())
+        line, position = place(text, name.end())
         message = (
             "Additional content found in JSON reference object. A JSON reference object should only have a $ref property. "
             f"Path '{json.loads(name[1])}', line {line}, position {position}."
