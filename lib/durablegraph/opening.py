@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from durablegraph import settings as settings_module
+from durablegraph.errors import ConfigurationError
 from durablegraph.graphs.registry import Registry
 from durablegraph.services import Services
 from durablegraph.settings import Settings
-from durablegraph.storage.checkpoints.saver import BlobCheckpointSaver
+from durablegraph.storage.checkpoints import BlobCheckpointSaver
+from durablegraph.storage.checkpoints.serde import AllowedTypes
 from durablegraph.storage.connections import app_connection
 from durablegraph.storage.objects import ObjectStore
 from durablegraph.storage.opening import open_store
@@ -44,9 +46,24 @@ def open_services(settings: Settings, environment: Mapping[str, str], folder: Pa
     return Services(
         settings=settings,
         objects=objects,
-        saver=BlobCheckpointSaver(objects),
+        saver=BlobCheckpointSaver(objects, allowed_types=allowed(settings.allowed_types)),
         graphs=Registry.from_file(folder / GRAPHS_FILE),
     )
+
+
+def allowed(text: str) -> AllowedTypes:
+    """The setting DURABLEGRAPH_ALLOWED_TYPES as the saver takes it; raises ConfigurationError for what is no type."""
+    if text.strip() == "*":
+        return True
+    types: list[type | tuple[str, ...]] = []
+    for item in filter(None, (part.strip() for part in text.split(","))):
+        module, separator, name = item.partition(":")
+        if not separator or not module or not name:
+            raise ConfigurationError(
+                f"DURABLEGRAPH_ALLOWED_TYPES has {item!r}: write each type as module:Name, separated by commas, or *"
+            )
+        types.append((module, name))
+    return types
 
 
 def app_folder(environment: Mapping[str, str]) -> Path:

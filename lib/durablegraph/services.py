@@ -10,9 +10,11 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.store.base import BaseStore
 from langgraph.types import StateSnapshot
 
-from durablegraph.graphs.registry import Registry
+from durablegraph.graphs.allowlist import allowed_types
+from durablegraph.graphs.registry import LoadedGraph, Registry
 from durablegraph.model.records import RunRequest
 from durablegraph.settings import Settings
+from durablegraph.storage.checkpoints import BlobCheckpointSaver
 from durablegraph.storage.objects import ObjectStore
 from durablegraph.storage.runs import RunStore
 
@@ -31,6 +33,7 @@ class Services:
     items: BaseStore | None = None
     node_cache: BaseCache[Any] | None = None
     runs: RunStore = field(init=False)
+    _savers: dict[str, BaseCheckpointSaver[Any]] = field(init=False, default_factory=dict)
     _requests: "OrderedDict[str, RunRequest]" = field(init=False, default_factory=OrderedDict)
 
     def __post_init__(self) -> None:
@@ -47,6 +50,27 @@ class Services:
             while len(self._requests) > _REMEMBERED:
                 self._requests.popitem(last=False)
         return found
+
+    def saver_of(self, loaded: LoadedGraph) -> BaseCheckpointSaver[Any]:
+        """The saver that rebuilds values only as types of this graph's state, or as types that the settings allow."""
+        if loaded.name not in self._savers:
+            self._savers[loaded.name] = self.saver.with_allowlist(allowed_types(loaded.graph))
+        return self._savers[loaded.name]
+
+    def attempt(self, loaded: LoadedGraph, thread_id: str, token: str | None) -> BaseCheckpointSaver[Any]:
+        """A saver for one attempt at a super-step, which can commit only on the head that it reads first.
+
+        `token` is what `head_token` said after the step before. A saver that cannot fence is returned as it is.
+        """
+        saver = self.saver_of(loaded)
+        if not isinstance(saver, BlobCheckpointSaver):
+            return saver
+        return saver.attempt(heads={thread_id: token} if token else None)
+
+    @staticmethod
+    def head_token(saver: BaseCheckpointSaver[Any], thread_id: str) -> str | None:
+        """The token of the newest commit that an attempt's saver read or made."""
+        return saver.head_token(thread_id) if isinstance(saver, BlobCheckpointSaver) else None
 
     async def head(self, thread_id: str) -> str | None:
         """The id of a thread's newest checkpoint."""
@@ -70,7 +94,7 @@ class Services:
 
     async def _bound(self, graph: str) -> Any:
         loaded = await self.graphs.load(graph)
-        return loaded.graph.copy(update={"checkpointer": self.saver, "store": self.items})
+        return loaded.graph.copy(update={"checkpointer": self.saver_of(loaded), "store": self.items})
 
 
 def _config(thread_id: str, checkpoint_id: str | None = None) -> Any:

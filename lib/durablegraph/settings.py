@@ -26,7 +26,8 @@ class Settings(BaseSettings):
         default=1, description="Super-steps that one activity executes, each committed by itself."
     )
     recursion_limit: Annotated[int, Field(ge=1)] = Field(
-        default=25, description="Super-steps a run may take when neither caller nor graph says otherwise."
+        default=10_007,
+        description="Super-steps a run may take when neither caller nor graph says otherwise (LangGraph's own default).",
     )
     public_url: str | None = Field(
         default=None, description="Base URL that links point to, for example behind a gateway; else the request's own."
@@ -39,6 +40,10 @@ class Settings(BaseSettings):
     )
     max_revivals: Annotated[int, Field(ge=0)] = Field(
         default=5, description="Times a run whose instance died is given a new one before it fails."
+    )
+    allowed_types: str = Field(
+        default="",
+        description="Types a checkpoint may hold beside those of its graph's state: `module:Name`, by commas; `*`: all.",
     )
     show_errors: bool = Field(
         default=True,

@@ -5,8 +5,10 @@ returns the same decision: what to do follows from the store alone, and every wr
 """
 
 import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from durablegraph.errors import ConfigurationError, InvariantBroken, NodeFailed, RequestError, RunError
 from durablegraph.graphs.contract import Replay, StepKind, StepOutcome, StepRequest, StepStatus
@@ -17,12 +19,25 @@ from durablegraph.model.messages import Advance, AdvanceCall, Cursor, Decision, 
 from durablegraph.model.records import PendingInterrupt, RunFailure, RunRecord, RunRequest, WaitRecord
 from durablegraph.model.status import RunStatus
 from durablegraph.services import Services
+from durablegraph.settings import Settings
 from durablegraph.storage import lifecycle
 
 log = logging.getLogger(__name__)
 
+Found = TypeVar("Found")
+
 SHOWN_NEXT = 10
 """How many node names a decision carries at most: they are for the custom status, which has a fixed size."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """What is to be executed: from `at`, and with `answers` when they end the `wait` that the run is in."""
+
+    request: RunRequest
+    at: Cursor
+    wait: WaitRecord | None = None
+    answers: dict[str, Any] | None = None
 
 
 async def advance(services: Services, call: AdvanceCall, now: datetime) -> Decision:
@@ -39,23 +54,24 @@ async def advance(services: Services, call: AdvanceCall, now: datetime) -> Decis
         return _finished(record)
     if record.cancel_requested:
         return _finished(await lifecycle.end(services.runs, record, RunStatus.CANCELLED, now, cursor=call.cursor))
-    request = await services.request(record.run_id)
-    wait = await services.runs.wait(record.run_id, record.wait) if record.wait else None
-    if request is None or (record.wait and wait is None):
-        raise InvariantBroken(
-            f"run {record.run_id!r} has lost objects that its record names; were they deleted by hand?"
-        )
-    if wait is not None and call.heard is not None:
-        await _hear(services, record, wait, call.heard["value"], now)
-    given: dict[str, Any] | None = None
-    if wait is not None and await _concerns(services, wait, record, call.cursor):
-        given = await lifecycle.answers(services.runs, record.run_id, wait)
-        if given is None:
+    request = _there(await services.request(record.run_id), record)
+    due = _Due(request, call.cursor)
+    if record.wait and await _concerns(services, record, call.cursor):
+        wait = _there(await services.runs.wait(record.run_id, record.wait), record)
+        if call.heard is not None:
+            await _hear(services, record, wait, call.heard["value"], now)
+        answers = await lifecycle.answers(services.runs, record.run_id, wait)
+        if answers is None:
             return _waiting(wait)
+        due = _Due(request, wait.cursor, wait, answers)
     record = await lifecycle.begin(services.runs, record, now)
-    if record.status.ended:
-        return _finished(record)
-    return await _step(services, record, _request(services, call.cursor, request, wait, given), now)
+    return _finished(record) if record.status.ended else await _step(services, record, due, now)
+
+
+def _there(value: Found | None, record: RunRecord) -> Found:
+    if value is None:
+        raise InvariantBroken(f"run {record.run_id!r} lost objects that its record names: were they deleted by hand?")
+    return value
 
 
 async def _hear(services: Services, record: RunRecord, wait: WaitRecord, payload: Any, now: datetime) -> None:
@@ -68,60 +84,65 @@ async def _hear(services: Services, record: RunRecord, wait: WaitRecord, payload
         log.warning("run %s: an event's payload was not used: %s", record.run_id, error)
 
 
-async def _concerns(services: Services, wait: WaitRecord, record: RunRecord, cursor: Cursor) -> bool:
-    """Whether the run still is where this wait began: it waits, or its answers are in use and nothing is committed."""
+async def _concerns(services: Services, record: RunRecord, cursor: Cursor) -> bool:
+    """Whether the run still is where its last wait began: it waits, or uses the answers uncommitted."""
     if record.status is RunStatus.INTERRUPTED:
         return True
     at = cursor.checkpoint
     if cursor.stop is None:  # a new instance of a run that is under way: only the head knows where it is
         at = await services.head(record.thread_id)
-    return at == wait.cursor.checkpoint
+    return at == record.checkpoint
 
 
-def _request(
-    services: Services, at: Cursor, request: RunRequest, wait: WaitRecord | None, given: dict[str, Any] | None
-) -> StepRequest:
-    kind: StepKind = "start" if at.stop is None else "advance"
-    if wait is not None and given is not None:
-        kind, at = ("resume" if wait.kind == "interrupt" else "proceed"), wait.cursor
-    return StepRequest(
-        thread_id=request.thread_id,
-        run_id=request.run_id,
-        kind=kind,
-        expect=at.checkpoint,
-        stop=at.stop,
-        recursion_limit=request.recursion_limit,
-        input=graph_input(request) if kind == "start" else None,
-        resume=given or {} if kind == "resume" else {},
-        config={**request.config, "metadata": {**request.config.get("metadata", {}), **request.metadata}},
-        context=request.context,
-        interrupt_before=request.interrupt_before,
-        interrupt_after=request.interrupt_after,
-        steps=services.settings.steps_per_activity,
-        replay=Replay(bound=at.replay["bound"], visited=tuple(at.replay["visited"])) if at.replay else None,
-    )
-
-
-async def _step(services: Services, record: RunRecord, request: StepRequest, now: datetime) -> Decision:
-    cursor = Cursor(checkpoint=request.expect, stop=request.stop)
+async def _step(services: Services, record: RunRecord, due: _Due, now: datetime) -> Decision:
     try:
         loaded = await services.graphs.load(record.graph)
-        outcome = await run_superstep(
-            loaded.graph, services.saver, request, store=services.items, cache=services.node_cache
-        )
+        request = _request(due, loaded.graph.config or {}, services.settings)
+        saver = services.attempt(loaded, record.thread_id, due.at.head)
+        outcome = await run_superstep(loaded.graph, saver, request, store=services.items, cache=services.node_cache)
+        cursor = _cursor(outcome, services.head_token(saver, record.thread_id))
     except NodeFailed as error:
         failure = RunFailure(type=error.type, message=str(error), node=error.node)
     except (RunError, ConfigurationError) as error:
         failure = RunFailure(type=type(error.__cause__ or error).__name__, message=str(error))
     else:
-        return await _follow(services, record, outcome, now)
-    return _finished(await lifecycle.end(services.runs, record, RunStatus.FAILED, now, cursor=cursor, failure=failure))
+        return await _follow(services, record, outcome, cursor, now)
+    return _finished(await lifecycle.end(services.runs, record, RunStatus.FAILED, now, cursor=due.at, failure=failure))
 
 
-async def _follow(services: Services, record: RunRecord, outcome: StepOutcome, now: datetime) -> Decision:
-    """Store what follows from the outcome, then name it."""
+def _request(due: _Due, own: Mapping[str, Any], settings: Settings) -> StepRequest:
+    """The super-step to execute; `own` is the graph's own configuration."""
+    asked, at = due.request, due.at
+    kind: StepKind = "start" if at.stop is None else "advance"
+    if due.wait is not None:
+        kind = "resume" if due.wait.kind == "interrupt" else "proceed"
+    return StepRequest(
+        thread_id=asked.thread_id,
+        run_id=asked.run_id,
+        kind=kind,
+        expect=at.checkpoint,
+        stop=at.stop,
+        recursion_limit=asked.recursion_limit or own.get("recursion_limit") or settings.recursion_limit,
+        input=graph_input(asked) if kind == "start" else None,
+        resume=due.answers or {} if kind == "resume" else {},
+        config={**asked.config, "metadata": {**asked.config.get("metadata", {}), **asked.metadata}},
+        context=asked.context,
+        interrupt_before=asked.interrupt_before,
+        interrupt_after=asked.interrupt_after,
+        steps=settings.steps_per_activity,
+        replay=Replay(bound=at.replay["bound"], visited=tuple(at.replay["visited"])) if at.replay else None,
+    )
+
+
+def _cursor(outcome: StepOutcome, head: str | None) -> Cursor:
     replay = {"bound": outcome.replay.bound, "visited": list(outcome.replay.visited)} if outcome.replay else None
-    cursor = Cursor(checkpoint=outcome.checkpoint_id, step=outcome.step, stop=outcome.stop, replay=replay)
+    return Cursor(checkpoint=outcome.checkpoint_id, step=outcome.step, stop=outcome.stop, replay=replay, head=head)
+
+
+async def _follow(
+    services: Services, record: RunRecord, outcome: StepOutcome, cursor: Cursor, now: datetime
+) -> Decision:
+    """Store what follows from the outcome, then name it."""
     match outcome.status:
         case StepStatus.ADVANCE:
             return Advance(cursor=cursor, next=tuple(name[:64] for name in outcome.next[:SHOWN_NEXT]))

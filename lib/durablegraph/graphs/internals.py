@@ -18,6 +18,7 @@ from langgraph._internal._constants import (
     RESUME,
     TASKS,
 )
+from langgraph._internal._serde import build_serde_allowlist
 from langgraph.checkpoint.base import Checkpoint, CheckpointTuple, PendingWrite
 from langgraph.managed.base import is_managed_value
 from langgraph.managed.is_last_step import IsLastStepManager, RemainingStepsManager
@@ -44,6 +45,7 @@ __all__ = [
     "send_positions",
     "set_resuming",
     "statuses",
+    "types_in",
     "upcoming",
 ]
 
@@ -90,6 +92,11 @@ def moved_since_interrupt(checkpoint: Checkpoint) -> bool:
 def has_command(found: CheckpointTuple) -> bool:
     """Whether a `Command`'s update or goto is stored on the checkpoint, to be applied before its next tasks are made."""
     return any(task == NULL_TASK_ID and channel != RESUME for task, channel, _ in found.pending_writes or ())
+
+
+def types_in(schemas: Iterable[type[Any]], channels: Mapping[str, Any]) -> set[tuple[str, ...]]:
+    """The (module, name) of every type that these schemas and channels name, and of LangChain's messages."""
+    return set(build_serde_allowlist(schemas=list(schemas), channels=dict(channels)))
 
 
 def statuses(writes: Sequence[PendingWrite] | None) -> dict[str, TaskStatus]:

@@ -27,13 +27,15 @@ class Cursor(Message):
 
     `checkpoint` is the id of the thread's head that the last call saw (None before the first super-step), `step` its
     number, `stop` the absolute step at which the run's recursion limit is reached. `replay` is what a run that was
-    started from an earlier checkpoint remembers about subgraphs.
+    started from an earlier checkpoint remembers about subgraphs. `head` is the saver's token of the last commit: the
+    worker that made it need not read the head again.
     """
 
     checkpoint: str | None = None
     step: int | None = None
     stop: int | None = None
     replay: dict[str, Any] | None = None
+    head: str | None = None
 
 
 class Ticket(Message):

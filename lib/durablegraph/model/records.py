@@ -18,6 +18,7 @@ class Stored(BaseModel):
 class RunRequest(Stored):
     """What a caller asked for; immutable, stored before the run exists.
 
+    `recursion_limit` is None when the caller gave none: then the graph's own, then the setting's, holds.
     `interrupt_before` and `interrupt_after` are node names or ``"*"``, as LangGraph takes them.
     """
 
@@ -29,7 +30,7 @@ class RunRequest(Stored):
     config: dict[str, Any] = Field(default_factory=dict)
     context: dict[str, Any] | None = None
     metadata: dict[str, Any] = Field(default_factory=dict)
-    recursion_limit: int = 25
+    recursion_limit: int | None = None
     interrupt_before: list[str] | Literal["*"] | None = None
     interrupt_after: list[str] | Literal["*"] | None = None
     created_at: datetime

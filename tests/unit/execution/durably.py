@@ -10,8 +10,6 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
-from langgraph.checkpoint.memory import InMemorySaver
-
 from durablegraph.execution.advance import advance
 from durablegraph.graphs.jsonable import jsonable
 from durablegraph.model.messages import AdvanceCall, Ticket, decision_json
@@ -20,6 +18,7 @@ from durablegraph.model.records import RunRecord, RunRequest
 from durablegraph.services import Services
 from durablegraph.settings import Settings
 from durablegraph.storage import lifecycle
+from durablegraph.storage.checkpoints import BlobCheckpointSaver
 from durablegraph.storage.memory import MemoryObjectStore
 from tests.unit.engine.scripted import Played
 
@@ -31,7 +30,7 @@ class OneGraph:
 
     def __init__(self, graph: Any, name: str = "g") -> None:
         self.names = [name]
-        self.loaded = SimpleNamespace(graph=graph, input_schema={"type": "object"})
+        self.loaded = SimpleNamespace(name=name, graph=graph, input_schema={"type": "object"})
 
     async def load(self, name: str) -> Any:
         assert name in self.names
@@ -39,9 +38,8 @@ class OneGraph:
 
 
 def services_for(graph: Any, *, objects: Any = None, saver: Any = None) -> Services:
-    return Services(
-        settings=Settings(), objects=objects or MemoryObjectStore(), saver=saver or InMemorySaver(), graphs=OneGraph(graph)
-    )
+    objects = objects or MemoryObjectStore()
+    return Services(Settings(), objects, saver or BlobCheckpointSaver(objects), OneGraph(graph))
 
 
 @dataclass
@@ -62,9 +60,7 @@ class Durably:
         wanted = RunRequest(
             run_id=self.run_id, graph="g", thread_id=self.thread_id, input=graph_input, created_at=NOW, **request
         )
-        record = RunRecord(
-            run_id=self.run_id, graph="g", thread_id=self.thread_id, created_at=NOW, updated_at=NOW
-        )
+        record = RunRecord(run_id=self.run_id, graph="g", thread_id=self.thread_id, created_at=NOW, updated_at=NOW)
         assert await self.services.runs.create(wanted, record)
         await lifecycle.claim(self.services.runs, record, NOW)
 
