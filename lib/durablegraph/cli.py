@@ -11,6 +11,10 @@ _HUB_SETTING = "DURABLEGRAPH_HUB"
 """The app setting that this project's own host.json names its hub by."""
 
 
+_STATE_SETTING = "DURABLEGRAPH_STATE"
+"""Where the library keeps its SQLite store: beside the host's own state."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     parser = _parser()
@@ -51,6 +55,7 @@ def _dev(given: argparse.Namespace) -> int:
     os.environ.setdefault(_HUB_SETTING, "durablegraph")
     root = given.app.resolve()
     state = (given.state or root / ".durablegraph").resolve()
+    os.environ[_STATE_SETTING] = str(state)
     options = HostOptions(
         root=root,
         state=state,
