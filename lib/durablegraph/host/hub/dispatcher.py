@@ -53,7 +53,7 @@ class Dispatcher:
         self._histories: OrderedDict[str, None] = OrderedDict()
         self._watchers: dict[str, list[asyncio.Future[None]]] = {}
         self._idle = asyncio.Event()
-        self._running = False
+        self._running = self._draining = False
         self.failure: BaseException | None = None
         clock.attach(self.settled)
 
@@ -64,8 +64,13 @@ class Dispatcher:
         self._carry_out(self.machine.resume(self.clock.now()))
         self._pump()
 
-    async def stop(self) -> None:
-        """Stop; calls in flight are abandoned and run again after the next start."""
+    async def stop(self, drain_seconds: float = 0.0) -> None:
+        """Begin nothing more, give calls in flight so long to end, stop. What did not end runs again after the next start."""
+        self._draining = True
+        if drain_seconds > 0 and self._tasks:
+            await asyncio.wait(self._tasks, timeout=drain_seconds)
+            if self._inbox:
+                self._pump()
         self._running = False
         if self._timer is not None:
             self._timer()
@@ -208,19 +213,22 @@ class Dispatcher:
                 case _:
                     assert_never(effect)
 
+    def _has_room(self, lane: _Lane) -> bool:
+        return not self._draining and lane.busy < lane.room
+
     def _fill_turns(self) -> None:
-        while self._turns.waiting and self._turns.busy < self._turns.room:
+        while self._turns.waiting and self._has_room(self._turns):
             due = self._turns.waiting.popleft()
             self._turns.busy += 1
             self._push(c.BeginTurn(due.instance_id))
 
     def _fill_batches(self) -> None:
-        while self._batches.waiting and self._batches.busy < self._batches.room:
+        while self._batches.waiting and self._has_room(self._batches):
             self._batches.busy += 1
             self._push(c.BeginBatch(self._batches.waiting.popleft().entity_id))
 
     def _fill_activities(self) -> None:
-        while self._activities.waiting and self._activities.busy < self._activities.room:
+        while self._activities.waiting and self._has_room(self._activities):
             task: ActivityTask = self._activities.waiting.popleft()
             self._activities.busy += 1
             name = self.machine.functions.function(task.name, "activity")

@@ -47,9 +47,12 @@ class TaskHub:
         """Begin, or go on where an earlier process stopped: activities that were in flight run again at once."""
         self._dispatcher.start()
 
-    async def stop(self) -> None:
-        """Stop. Nothing is lost; what was in the worker's hands runs again after the next start. Not to be called twice."""
-        await self._dispatcher.stop()
+    async def stop(self, drain_seconds: float = 0.0) -> None:
+        """Begin nothing more, let calls in flight end within `drain_seconds`, stop. Not to be called twice.
+
+        Nothing is lost: what was in the worker's hands runs again after the next start.
+        """
+        await self._dispatcher.stop(drain_seconds)
 
     def use(self, index: FunctionIndex) -> None:
         """Take a new set of functions (the app was reloaded). Calls in flight go on."""
