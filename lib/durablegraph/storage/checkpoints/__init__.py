@@ -4,8 +4,9 @@
 """
 
 from durablegraph.storage.checkpoints.errors import ConcurrentWriterError, CorruptCheckpoint
-from durablegraph.storage.checkpoints.saver import EXPECTED_HEAD, BlobCheckpointSaver
-from durablegraph.storage.checkpoints.serde import StrictSerializer, TypeNotAllowed
+from durablegraph.storage.checkpoints.saver import BlobCheckpointSaver
+from durablegraph.storage.checkpoints.serde import StrictSerializer, TypeNotAllowedError
+from durablegraph.storage.checkpoints.translation import EXPECTED_HEAD
 
 __all__ = [
     "EXPECTED_HEAD",
@@ -13,5 +14,5 @@ __all__ = [
     "ConcurrentWriterError",
     "CorruptCheckpoint",
     "StrictSerializer",
-    "TypeNotAllowed",
+    "TypeNotAllowedError",
 ]

@@ -19,10 +19,11 @@ from durablegraph.storage.checkpoints.fencing import View
 from durablegraph.storage.checkpoints.log import Log
 from durablegraph.storage.checkpoints.names import LogNames
 from durablegraph.storage.checkpoints.objects import LOG, Shared
-from durablegraph.storage.checkpoints.records import StoredCheckpoint, Typed, pack_marker
+from durablegraph.storage.checkpoints.records import StoredCheckpoint, Typed
 from durablegraph.storage.checkpoints.search import Found, find, newest_first
 from durablegraph.storage.checkpoints.segment import Segment
 from durablegraph.storage.checkpoints.values import ValueReader
+from durablegraph.storage.checkpoints.wire import pack_marker
 
 _LOGS_IN_MEMORY = 256
 
@@ -136,10 +137,10 @@ class Archive:
         return base.thread, base.namespace
 
     async def walk(
-        self, view: View, logs: Sequence[tuple[str, str]], before: str | None = None
+        self, view: View, logs: Sequence[tuple[str, str]], before: str | None, only: str | None
     ) -> AsyncGenerator["Candidate", None]:
-        """The checkpoints of several logs merged, newest first."""
-        sources = [self._candidates(view, thread, namespace, before) for thread, namespace in logs]
+        """The checkpoints of several logs merged, newest first; `only` the one of that id."""
+        sources = [self._candidates(view, thread, namespace, before, only) for thread, namespace in logs]
         heads: list[tuple[_Newest, int, Candidate]] = []
         try:
             for number, source in enumerate(sources):
@@ -157,17 +158,19 @@ class Archive:
                 await source.aclose()
 
     async def _candidates(
-        self, view: View, thread: str, namespace: str, before: str | None
-    ) -> "AsyncGenerator[Candidate, None]":
+        self, view: View, thread: str, namespace: str, before: str | None, only: str | None
+    ) -> AsyncGenerator[Candidate, None]:
         log = self.log(thread, namespace)
         head = await log.read(view)
         if head is None:
             return
-        limit = before
-        if before is not None:
-            known = (await find(log.objects, head, before)).record
-            limit = before if known is None else known.rank
         reader = ValueReader(log.objects)
+        limit = None if before is None else await _rank(log, head, before)
+        if only is not None:
+            item = await find(log.objects, head, only)
+            if item.record is not None and head.is_alive(item.record) and (limit is None or item.record.rank < limit):
+                yield Candidate(log, item, item.record, reader)
+            return
         async with aclosing(newest_first(log.objects, head, limit)) as found:
             async for item in found:
                 if item.record is not None:
@@ -215,6 +218,12 @@ async def material(log: Log, found: Found, reader: ValueReader) -> Material:
             log.remember(home, channel, version, typed)
     pending = [(task, write.channel, await reader.of_entry(write.entry)) for (task, _), write in writes]
     return Material(log.names.thread, log.names.namespace, record, values, pending)
+
+
+async def _rank(log: Log, head: Segment, id_: str) -> str:
+    """Where `id_` stands in the order of checkpoints; an unknown one stands where its id does."""
+    record = (await find(log.objects, head, id_)).record
+    return id_ if record is None else record.rank
 
 
 @dataclass(frozen=True, slots=True)

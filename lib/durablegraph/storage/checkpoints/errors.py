@@ -12,7 +12,7 @@ class ConcurrentWriterError(StaleHead):
     code = "concurrent_writer"
 
 
-class CorruptCheckpoint(InvariantBroken):  # noqa: N818 -- named as its siblings in durablegraph.errors are
+class CorruptCheckpoint(InvariantBroken):
     """A stored object is damaged, missing or of an unknown format: it is reported and never served."""
 
     code = "corrupt_checkpoint"

@@ -148,10 +148,15 @@ def refusal(view: View, key: str, wanted: Wanted, head: HeadFacts) -> str | None
     known = view.seen(key)
     if known is None:
         return _unread(view, wanted, head)
-    if not known.is_current(head):
-        if view.policy is ConflictPolicy.SHARE and not wanted.is_checkpoint and known.tip == head.tip:
-            return None
-        return f"another writer committed {head.commit.hex()} after {known.commit.hex()}, which this writer knows"
+    if known.is_current(head):
+        return _misplaced(view, known, wanted, head)
+    if view.policy is ConflictPolicy.SHARE and not wanted.is_checkpoint and known.tip == head.tip:
+        return None
+    return f"another writer committed {head.commit.hex()} after {known.commit.hex()}, which this writer knows"
+
+
+def _misplaced(view: View, known: Expectation, wanted: Wanted, head: HeadFacts) -> str | None:
+    """Nobody has moved the head since it was read; but the change may build on something older."""
     if wanted.anchor is not None and wanted.anchor in known.superseded:
         return f"checkpoint {wanted.anchor} is no longer the latest: another writer went on to {head.tip}"
     if view.pinned and wanted.is_checkpoint and wanted.anchor != head.tip and wanted.anchor not in known.lineage:

@@ -3,7 +3,7 @@
 LangGraph calls a saver's synchronous methods from any thread (threads of synchronous nodes while an event loop runs the
 graph, too) and its asynchronous ones from any loop. The log lives on one loop, its home:
 
-* the loop that was running when the saver was entered with ``async with``, or made for a store by a program with a loop;
+* the loop that was running when the saver was entered with ``async with``, or when it was made for a store;
 * otherwise, or when that loop has been closed, a loop in a thread of the saver's own, started when it is needed. Then
   every call may come from anywhere.
 
@@ -40,19 +40,19 @@ class Home:
 
     def is_here(self) -> bool:
         """Whether the caller runs on the home loop."""
-        return _running() is self._started()
+        return running_loop() is self._started()
 
     async def call(self, work: Coroutine[Any, Any, T]) -> T:
         """Await `work` on the home loop, from any loop."""
         loop = self._started()
-        if _running() is loop:
+        if running_loop() is loop:
             return await work
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, loop))
 
     def wait(self, work: Coroutine[Any, Any, T], name: str) -> T:
         """The result of `work`, for a caller that cannot await. `name` is the synchronous method's."""
         loop = self._started()
-        if _running() is loop:
+        if running_loop() is loop:
             work.close()
             raise ConfigurationError(
                 f"{name}() was called on the event loop that this saver lives on and would wait for itself: "
@@ -69,8 +69,11 @@ class Home:
             return
         remote = make()
         try:
-            while (item := await self.call(_next(remote))) is not None:
-                yield item
+            while True:
+                following: T | None = await self.call(_next(remote))
+                if following is None:
+                    return
+                yield following
         finally:
             await self.call(remote.aclose())
 
@@ -110,7 +113,8 @@ def _stop(loop: asyncio.AbstractEventLoop) -> None:
         loop.call_soon_threadsafe(loop.stop)
 
 
-def _running() -> asyncio.AbstractEventLoop | None:
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """The loop that runs in this thread, if any."""
     try:
         return asyncio.get_running_loop()
     except RuntimeError:
@@ -127,4 +131,6 @@ def _run(loop: asyncio.AbstractEventLoop) -> None:
 
 
 async def _next(items: AsyncGenerator[T, None]) -> T | None:
-    return await anext(items, None)
+    async for item in items:
+        return item
+    return None

@@ -7,71 +7,30 @@ the sealed records by a base, so that no checkpoint waits for two requests.
 """
 
 import asyncio
-import contextlib
 import random
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from durablegraph.storage.checkpoints import frames, names
+from durablegraph.storage.checkpoints import frames
 from durablegraph.storage.checkpoints.changes import Change, Draft, PutWrites
 from durablegraph.storage.checkpoints.errors import ConcurrentWriterError, CorruptCheckpoint
-from durablegraph.storage.checkpoints.fencing import ConflictPolicy, HeadFacts, View, refusal
+from durablegraph.storage.checkpoints.fencing import HeadFacts, View, refusal
 from durablegraph.storage.checkpoints.frames import NO_COMMIT, GrowingBody
 from durablegraph.storage.checkpoints.names import LogNames
 from durablegraph.storage.checkpoints.objects import LOG, LogObjects, Shared
-from durablegraph.storage.checkpoints.records import Base, CommitMark, Entry, Sealed, Typed, Version, pack
+from durablegraph.storage.checkpoints.records import Base, CommitMark, Entry, Typed, Version
+from durablegraph.storage.checkpoints.sealer import Head, Sealer
+from durablegraph.storage.checkpoints.sealing import carry
 from durablegraph.storage.checkpoints.search import find
-from durablegraph.storage.checkpoints.sealing import (
-    SealPlan,
-    carry,
-    deserves_a_copy,
-    next_base,
-    with_segment,
-)
 from durablegraph.storage.checkpoints.segment import Segment
-from durablegraph.storage.checkpoints.values import NewValues, ValueReader
+from durablegraph.storage.checkpoints.values import NewValues
+from durablegraph.storage.checkpoints.waiting import CommitQueue, Waiting
+from durablegraph.storage.checkpoints.wire import pack
 from durablegraph.storage.objects import PreconditionFailed
 
 _KNOWN_VALUES = 256
 _LONGEST_PAUSE = 0.25
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """A head as the store holds it; `etag` is None while there is none."""
-
-    etag: str | None
-    commit: bytes
-    segment: Segment
-    body: bytes
-
-    def facts(self) -> HeadFacts:
-        """What fencing asks for."""
-        tip = self.segment.tip
-        return HeadFacts(self.commit, None if tip is None else tip.id)
-
-
-@dataclass(slots=True, eq=False)
-class _Waiting:
-    change: Change
-    view: View
-    urgent: bool
-    done: asyncio.Future[None]
-
-    def mixes(self) -> bool:
-        """Whether it may share a commit with changes of other views."""
-        policy = self.view.policy
-        shares = policy is ConflictPolicy.SHARE and not self.change.wanted().is_checkpoint
-        return shares or policy is ConflictPolicy.MERGE
-
-    def settle(self, error: BaseException | None = None) -> None:
-        if self.done.done():
-            return
-        if error is None:
-            self.done.set_result(None)
-        else:
-            self.done.set_exception(error)
 
 
 class Log:
@@ -86,15 +45,13 @@ class Log:
         self._head: Head | None = None
         self._body: GrowingBody | None = None
         self._known: dict[bytes, str] = {}
-        self._queue: list[_Waiting] = []
-        self._hurry = asyncio.Event()
-        self._flusher: asyncio.Task[None] | None = None
-        self._sealing: asyncio.Task[SealPlan] | None = None
+        self._queue = CommitQueue(self._flush, shared.limits.linger)
+        self._sealer = Sealer(self.objects, shared.limits)
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing is under way, so that the log may be dropped from memory."""
-        return not self._queue and not self._lock.locked() and (self._sealing is None or self._sealing.done())
+        return self._queue.is_empty and not self._lock.locked() and self._sealer.is_idle
 
     async def read(self, view: View) -> Segment | None:
         """The head as it is now, or None when the log does not exist; one request.
@@ -111,13 +68,7 @@ class Log:
 
     async def commit(self, change: Change, view: View, *, urgent: bool) -> None:
         """Make a change durable. Raises ConcurrentWriterError when `view` may not make it."""
-        waiting = _Waiting(change, view, urgent, asyncio.get_running_loop().create_future())
-        self._queue.append(waiting)
-        if urgent:
-            self._hurry.set()
-        if self._flusher is None or self._flusher.done():
-            self._flusher = asyncio.create_task(self._flush_all())
-        await waiting.done
+        await self._queue.carry_out(change, view, urgent=urgent)
 
     async def rewrite(self, make: Callable[[Head], Awaitable[Segment | None]], view: View) -> bool:
         """Replace the head by what `make` builds from it; False when it declined. Repeats when somebody else wins."""
@@ -134,55 +85,31 @@ class Log:
                 if await self._store(head, segment, body, commit, {view: self._is_alone(view, head)}):
                     self._known.clear()
                     return True
-            raise ConcurrentWriterError(self._contention())
+            raise self._contention()
 
     async def settle(self) -> None:
         """Wait until everything under way has ended."""
-        while self._flusher is not None and not self._flusher.done():
-            await asyncio.wait([self._flusher])
-        if self._sealing is not None:
-            await asyncio.wait([self._sealing])
+        await self._queue.drained()
+        await self._sealer.settled()
 
-    async def _flush_all(self) -> None:
-        while self._queue:
-            if not any(waiting.urgent for waiting in self._queue):
-                self._hurry.clear()
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(self._shared.limits.linger):
-                        await self._hurry.wait()
-            batch = self._next_batch()
-            try:
-                await self._flush(batch)
-            except BaseException as error:
-                self._forget()
-                for waiting in batch:
-                    waiting.settle(error)
-                if not isinstance(error, Exception):
-                    raise
-
-    def _next_batch(self) -> list[_Waiting]:
-        """All queued changes that may share a commit with the first one: those of its view, or those that mix."""
-        first = self._queue[0]
-        if all(waiting.view is first.view for waiting in self._queue) or not first.mixes():
-            batch = [waiting for waiting in self._queue if waiting.view is first.view]
-        else:
-            batch = [waiting for waiting in self._queue if waiting.mixes()]
-        self._queue = [waiting for waiting in self._queue if waiting not in batch]
-        return batch
-
-    async def _flush(self, batch: list[_Waiting]) -> None:
+    async def _flush(self, batch: list[Waiting]) -> None:
+        """Commit a batch: settles each of its changes, or raises."""
         async with self._lock:
-            for attempt in range(self._shared.limits.conflict_attempts):
-                await self._pause(attempt)
-                head = self._head or await self._load()
-                batch = self._allowed(batch, head)
-                if not batch or await self._try(head, batch):
-                    for waiting in batch:
-                        waiting.settle()
-                    return
-            raise ConcurrentWriterError(self._contention())
+            try:
+                for attempt in range(self._shared.limits.conflict_attempts):
+                    await self._pause(attempt)
+                    head = self._head or await self._load()
+                    batch = self._allowed(batch, head)
+                    if not batch or await self._try(head, batch):
+                        for waiting in batch:
+                            waiting.settle()
+                        return
+                raise self._contention()  # noqa: TRY301 -- every way out forgets the head, this one too
+            except BaseException:
+                self._forget()
+                raise
 
-    def _allowed(self, batch: Sequence[_Waiting], head: Head) -> list[_Waiting]:
+    def _allowed(self, batch: Sequence[Waiting], head: Head) -> list[Waiting]:
         """The changes that may be made to this head; the others are refused now."""
         allowed, facts = [], head.facts()
         for waiting in batch:
@@ -195,7 +122,7 @@ class Log:
                 waiting.settle(ConcurrentWriterError(f"{self._title()}: {reason}; read the thread again"))
         return allowed
 
-    async def _try(self, head: Head, batch: list[_Waiting]) -> bool:
+    async def _try(self, head: Head, batch: list[Waiting]) -> bool:
         """One attempt to commit; False when the head had moved meanwhile."""
         draft = await self._draft(head, batch)
         if not draft.records:
@@ -208,7 +135,8 @@ class Log:
         for waiting in batch:
             waiting.view.put(self.names.head, waiting.change.puts())
         self._accept(draft)
-        self._seal_when_full()
+        if self._head is not None:
+            self._sealer.begin_when_full(self._head)
         return True
 
     def _is_alone(self, view: View, head: Head) -> bool:
@@ -216,38 +144,17 @@ class Log:
         known = view.seen(self.names.head)
         return known is None or known.is_current(head.facts())
 
-    async def _draft(self, head: Head, batch: Sequence[_Waiting]) -> Draft:
+    async def _draft(self, head: Head, batch: Sequence[Waiting]) -> Draft:
         limits = self._shared.limits
-        if head.etag is not None and limits.is_overdue(head.segment, len(head.body)):
-            self._seal_when_full()
-            if self._sealing is not None:
-                await asyncio.wait([self._sealing])
-        segment, replaced = self._without_sealed(head)
+        segment = await self._sealer.relieved(head)
+        replaced = segment is not None
+        if segment is None:
+            segment = head.segment.copy()
         values = NewValues(limits, self._known, dict(self.latest))
-        draft = Draft(segment, values, secrets.token_bytes(len(NO_COMMIT)), replaced, self._borrow)
+        draft = Draft(segment, values, secrets.token_bytes(len(NO_COMMIT)), replaced=replaced, borrow=self._borrow)
         for waiting in batch:
             await waiting.change.apply(draft)
         return draft
-
-    def _without_sealed(self, head: Head) -> tuple[Segment, bool]:
-        """The head's log to write on; with a new base when a seal has ended meanwhile."""
-        sealing, plan = self._sealing, None
-        if sealing is not None and sealing.done():
-            self._sealing = None
-            # A seal that failed is repeated after the next commit; an overdue one must say why.
-            if not sealing.cancelled() and sealing.exception() is None:
-                plan = sealing.result()
-            elif self._shared.limits.is_overdue(head.segment, len(head.body)):
-                sealing.result()
-        if plan is None or not plan.fits(head.segment):
-            return head.segment.copy(), False
-        tip, tail = plan.segment.tip, head.segment.records[plan.count :]
-        if tip is not None and not head.segment.is_alive(tip):
-            tip = None
-        segment = Segment.begin("", next_base(plan, tail, secrets.token_bytes(8), tip))
-        for record in tail:
-            segment.add(record)
-        return segment, True
 
     def _grown(self, head: Head, draft: Draft) -> GrowingBody:
         if draft.replaced or head.etag is None:
@@ -318,39 +225,6 @@ class Log:
         self._head, self._body = None, None
         self._known, self.latest = {}, {}
 
-    def _seal_when_full(self) -> None:
-        head = self._head
-        if head is None or self._sealing is not None or not self._shared.limits.is_full(head.segment, len(head.body)):
-            return
-        self._sealing = asyncio.create_task(self._seal(head))
-        # A failure is looked at when the next commit asks for the plan.
-        self._sealing.add_done_callback(lambda task: task.cancelled() or task.exception())
-
-    async def _seal(self, head: Head) -> SealPlan:
-        segment = replace(head.segment, name=names.new_segment(head.segment.base.sequence))
-        await self.objects.put_segment(segment, head.commit, head.body)
-        index = await self.objects.fold(with_segment(segment.base.index, segment))
-        return SealPlan(segment, len(segment.records), index, await self._carried(segment))
-
-    async def _carried(self, segment: Segment) -> dict[tuple[str, Version], Entry]:
-        """The latest checkpoint's values as the next log refers to them, long chains replaced by fresh copies."""
-        tip = segment.tip
-        if tip is None:
-            return {}
-        reader, limits = ValueReader(self.objects), self._shared.limits
-        copies = NewValues(limits, {}, {})
-        carried: dict[tuple[str, Version], Entry] = {}
-        for channel, version in tip.versions.items():
-            if (channel, version) not in segment.table:
-                continue
-            entry = carry(segment, channel, version)
-            if isinstance(entry, Sealed) and deserves_a_copy(entry, limits):
-                typed = await reader.of_channel(segment, channel, version)
-                entry = entry if typed is None else await copies.of_write(typed)
-            carried[channel, version] = entry
-        await self.objects.put_values(copies.uploads)
-        return carried
-
     async def _borrow(self, checkpoint: str, channel: str, version: Version) -> Entry | None:
         """A value of a checkpoint that only a sealed segment has, as this head can refer to it."""
         head = self._head
@@ -383,6 +257,8 @@ class Log:
     def _title(self) -> str:
         return f"thread {self.names.thread!r}, namespace {self.names.namespace!r}"
 
-    def _contention(self) -> str:
+    def _contention(self) -> ConcurrentWriterError:
         tries = self._shared.limits.conflict_attempts
-        return f"{self._title()}: other writers moved the head {tries} times in a row; try again later"
+        return ConcurrentWriterError(
+            f"{self._title()}: other writers moved the head {tries} times in a row; try again later"
+        )

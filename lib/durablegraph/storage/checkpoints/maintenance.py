@@ -17,7 +17,7 @@ from durablegraph.storage.checkpoints.archive import Archive
 from durablegraph.storage.checkpoints.deltas import delta_history
 from durablegraph.storage.checkpoints.errors import CorruptCheckpoint
 from durablegraph.storage.checkpoints.fencing import ConflictPolicy, View
-from durablegraph.storage.checkpoints.log import Head, Log
+from durablegraph.storage.checkpoints.log import Log
 from durablegraph.storage.checkpoints.records import (
     Base,
     Entry,
@@ -28,12 +28,13 @@ from durablegraph.storage.checkpoints.records import (
     Spliced,
     StoredCheckpoint,
     Version,
-    unpack_marker,
 )
+from durablegraph.storage.checkpoints.sealer import Head
 from durablegraph.storage.checkpoints.sealing import as_records, carry
 from durablegraph.storage.checkpoints.search import Found, newest_first
 from durablegraph.storage.checkpoints.segment import Segment
 from durablegraph.storage.checkpoints.values import NewValues, ValueReader
+from durablegraph.storage.checkpoints.wire import unpack_marker
 
 _COPIES_AT_ONCE = 16
 _COPY_ATTEMPTS = 5

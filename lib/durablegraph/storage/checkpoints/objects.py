@@ -13,9 +13,10 @@ from durablegraph.storage.checkpoints import frames, names
 from durablegraph.storage.checkpoints.errors import CorruptCheckpoint
 from durablegraph.storage.checkpoints.frames import NO_COMMIT, Cipher
 from durablegraph.storage.checkpoints.names import LogNames
-from durablegraph.storage.checkpoints.records import SegmentEntry, pack_index, unpack_index
+from durablegraph.storage.checkpoints.records import SegmentEntry
 from durablegraph.storage.checkpoints.sealing import Limits, folded_entry
 from durablegraph.storage.checkpoints.segment import Segment
+from durablegraph.storage.checkpoints.wire import pack_index, unpack_index
 from durablegraph.storage.objects import ObjectStore
 
 LOG: Final = b"L"

@@ -1,7 +1,7 @@
 """Finding checkpoints in a log: by id through the index, or all of them from the newest back."""
 
 import heapq
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -66,7 +66,7 @@ async def _search(objects: LogObjects, entries: Sequence[SegmentEntry], found: F
     return False
 
 
-async def newest_first(objects: LogObjects, head: Segment, before: str | None = None) -> AsyncIterator[Found]:
+async def newest_first(objects: LogObjects, head: Segment, before: str | None = None) -> AsyncGenerator[Found, None]:
     """Every living checkpoint whose rank is below `before`, in descending order of rank; reads as it goes."""
     queue: list[tuple[_Descending, int, Found]] = []
     later: dict[str, list[Segment]] = {}

@@ -14,8 +14,8 @@ from durablegraph.storage.checkpoints.records import (
     StoredCheckpoint,
     TaskWrites,
     Version,
-    unpack,
 )
+from durablegraph.storage.checkpoints.wire import unpack
 
 # LangGraph's NULL_TASK_ID: input and resume values of the caller, not the output of a task. The loop hands over the
 # whole list again each time it grows, so its writes are kept by position.

@@ -17,22 +17,22 @@ from durablegraph.errors import ConfigurationError
 AllowedTypes: TypeAlias = Collection[type | tuple[str, ...]] | Literal[True]
 
 
-class TypeNotAllowed(ConfigurationError):  # noqa: N818 -- named as its siblings in durablegraph.errors are
+class TypeNotAllowedError(ConfigurationError):
     """A checkpoint holds a value of a type that may not be rebuilt."""
 
     code = "type_not_allowed"
 
 
 class StrictSerializer(JsonPlusSerializer):
-    """LangGraph's serialiser with an allowlist; a value of any other type raises TypeNotAllowed when it is read."""
+    """LangGraph's serialiser with an allowlist; a value of any other type raises TypeNotAllowedError when it is read."""
 
     def __init__(self, allowed_types: AllowedTypes = ()) -> None:
         """`allowed_types` are classes or (module, name), beside LangGraph's safe ones; True allows all."""
-        everything = allowed_types is True
-        super().__init__(allowed_msgpack_modules=True if everything else tuple(allowed_types) or None)
+        allowed = True if allowed_types is True else tuple(allowed_types) or None
+        super().__init__(allowed_msgpack_modules=allowed)
 
     def loads_typed(self, data: tuple[str, bytes]) -> Any:
-        """The value; raises TypeNotAllowed."""
+        """The value; raises TypeNotAllowedError."""
         blocked = _blocked()
         outer, blocked.names = getattr(blocked, "names", None), []
         try:
@@ -41,7 +41,7 @@ class StrictSerializer(JsonPlusSerializer):
         finally:
             blocked.names = outer
         if names:
-            raise TypeNotAllowed(
+            raise TypeNotAllowedError(
                 f"a checkpoint holds a value of type {', '.join(sorted(set(names)))}, which is not allowed: pass "
                 "allowed_types=[…] to the saver, or set LANGGRAPH_STRICT_MSGPACK=true before langgraph is imported, so "
                 "that each graph brings the types of its own state"

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -29,11 +29,10 @@ class ValueReader:
     async def of_channel(self, segment: Segment, channel: str, version: Version) -> Typed | None:
         """The value of a channel at a version, or None when that version has no value."""
         place = (segment.name, channel, version)
-        entry = segment.table.get((channel, version))
-        if entry is None:
+        if (channel, version) not in segment.table:
             return None
         if place not in self._memo:
-            self._memo[place] = await self._made(segment, channel, version, entry)
+            self._memo[place] = await self._made(segment, channel, version)
         return self._memo[place]
 
     async def of_entry(self, entry: Entry) -> Typed:
@@ -46,7 +45,7 @@ class ValueReader:
             case Spliced() | Sealed():
                 raise CorruptCheckpoint("a write is stored as a difference from nothing")
 
-    async def fetch(self, entries: "list[Entry | None]") -> None:
+    async def fetch(self, entries: Iterable[Entry | None]) -> None:
         """Fetch all externals of these entries at once."""
         wanted = {entry.name for entry in entries if isinstance(entry, External)}
         await asyncio.gather(*(self._external(name) for name in wanted))
@@ -58,7 +57,7 @@ class ValueReader:
             self._memo.clear()
             self._externals.clear()
 
-    async def _made(self, segment: Segment, channel: str, version: Version, entry: Entry) -> Typed:
+    async def _made(self, segment: Segment, channel: str, version: Version) -> Typed:
         links, root = chain(segment, channel, version)
         match root:
             case Inline() | External():
@@ -81,11 +80,8 @@ class ValueReader:
         return links[0].type, whole
 
     async def _unsealed(self, entry: Sealed, channel: str, version: Version) -> Typed:
-        fetches = [self._objects.segments(entry.segments)]
-        if entry.external is not None:
-            found, _ = await asyncio.gather(*fetches, self._external(entry.external))
-        else:
-            found = await fetches[0]
+        begun = [] if entry.external is None else [External(entry.type, entry.external, 0)]
+        found, _ = await asyncio.gather(self._objects.segments(entry.segments), self.fetch(begun))
         value = await self.of_channel(found[0], channel, version)
         if value is None:
             raise CorruptCheckpoint(f"{entry.segments[0]}: channel {channel!r} has no version {version!r}")
