@@ -27,6 +27,7 @@ from tests.support.catalogue_graphs.case import Case
 from tests.support.plain import CheckpointFacts, PlainRun, without_chance
 
 ROOT = Path(__file__).resolve().parents[2]
+CRASH_HOOK = ROOT / "tests" / "support" / "crash_hook"
 START_SECONDS = 60
 STOP_SECONDS = 30
 RUN_SECONDS = 90
@@ -91,7 +92,7 @@ class Host:
         self.executions.mkdir(exist_ok=True)
         environment = {
             **os.environ,
-            "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "lib"))),
+            "PYTHONPATH": os.pathsep.join((str(CRASH_HOOK), str(ROOT), str(ROOT / "lib"))),
             "EXECUTIONS": str(self.executions),
             "EXPENSE_LEDGER": str(self.app / "ledger.db"),
             "TOOL_AGENT_MODEL": "local",
@@ -241,7 +242,9 @@ class Client:
     async def to_the_end(self, case: Case, run: str, driven: DrivenRun) -> None:
         """Answer a run until it has ended, and keep what it said."""
         before: list[str] | None = None
+        deadline = time.monotonic() + RUN_SECONDS
         while True:
+            assert time.monotonic() < deadline, f"run {run} did not take its answer in {RUN_SECONDS} s"
             shown = await self.settled(run)
             if shown["status"] in ENDED:
                 break

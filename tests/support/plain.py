@@ -84,14 +84,18 @@ def note(path: Path, node: str, config: RunnableConfig | None) -> None:
 def counting(graph: Pregel, path: Path) -> Pregel:
     """Make every node of this graph, and of the graphs inside it, leave a line in `path`; returns the same graph.
 
-    The graph object is changed in place (its compiled form, not its definition); a second call changes nothing.
+    The graph object is changed in place (its compiled form, not its definition); after a second call it leaves its
+    lines in the second file.
     """
     for name, node in graph.nodes.items():
-        if name == START or isinstance(node.bound, Counted):
+        if name == START:
             continue
         for subgraph in node.subgraphs:
             if isinstance(subgraph, Pregel):
                 counting(subgraph, path)
+        if isinstance(node.bound, Counted):
+            node.bound.path = path
+            continue
         node.bound = Counted(name, node.bound, path)
         node.__dict__.pop("node", None)
     return graph

@@ -1,0 +1,132 @@
+"""Runs of the graphs that ship on a host that is killed at a chosen moment and started again."""
+
+import asyncio
+import sqlite3
+import time
+from collections import Counter
+from contextlib import AbstractAsyncContextManager, closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from langchain_core.runnables import RunnableConfig
+
+from durablegraph import BlobCheckpointSaver
+from tests.support.catalogue_graphs.case import Case
+from tests.support.drive import Client, DrivenRun, Host, make_app
+from tests.support.plain import CheckpointFacts, Execution, compiled, executions, history_of
+from tests.support.shipped import SHIPPED
+
+THREAD = "thread"
+ON_THREAD: RunnableConfig = {"configurable": {"thread_id": THREAD}}
+MOST_DEATHS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """What was true when the host had died: the last committed super-step, and how many executions had begun."""
+
+    committed: int
+    begun: int
+
+
+@dataclass(slots=True)
+class Survivor:
+    """One run of a shipped graph on a host of its own, in a folder of its own.
+
+    `crash` is the hook's moment. With `again` every restarted host is killed at that moment too.
+    """
+
+    case: Case
+    folder: Path
+    crash: str = ""
+    workers: int = 0
+    again: bool = False
+    connection: str | None = None
+    deaths: list[Death] = field(default_factory=list)
+    host: Host = field(init=False)
+
+    def __post_init__(self) -> None:
+        environment = {"CRASH_COUNTS": str(self.folder / "counts")}
+        if self.connection:
+            environment |= {"AzureWebJobsStorage": self.connection, "DURABLEGRAPH_CONTAINER": self.container}
+        self.host = Host(make_app(self.folder / "app", SHIPPED), environment, workers=self.workers)
+
+    @property
+    def container(self) -> str:
+        """A container of this folder's own."""
+        return f"crash-{abs(hash(str(self.folder))):x}"
+
+    async def run(self) -> DrivenRun:
+        """Drive the case to its end through every crash."""
+        self.spawn(first=True)
+        try:
+            await self.up()
+            async with Client(self.host.url, self.up) as client:
+                driven = await client.drive(self.case, THREAD)
+                await client.look_back(driven)
+        finally:
+            await asyncio.to_thread(self.host.stop)
+        return driven
+
+    def spawn(self, *, first: bool) -> None:
+        """Start the host, armed if it is to die."""
+        self.host.spawn(**({"CRASH": self.crash} if self.crash and (first or self.again) else {}))
+
+    async def up(self) -> None:
+        """Return when the host answers; one that is dead is started again."""
+        deadline = time.monotonic() + 60
+        while not await asyncio.to_thread(self.host.ready):
+            if not self.host.alive:
+                self.deaths.append(await self.died())
+                assert len(self.deaths) <= MOST_DEATHS, self.host.log[-4000:]
+                self.spawn(first=False)
+            assert time.monotonic() < deadline, self.host.log[-4000:]
+            await asyncio.sleep(0.05)
+
+    async def died(self) -> Death:
+        """Look at what the dead host has left."""
+        self.host.kill()
+        async with self.saver() as saver:
+            head = await saver.aget_tuple(ON_THREAD)
+        return Death(head.metadata["step"] if head else -2, len(self.executions))
+
+    def saver(self) -> AbstractAsyncContextManager[BlobCheckpointSaver]:
+        """The checkpoints, read without the host."""
+        if self.connection:
+            return BlobCheckpointSaver.from_connection_string(self.connection, container=self.container)
+        return BlobCheckpointSaver.from_path(self.host.state / "objects.db")
+
+    @property
+    def executions(self) -> list[Execution]:
+        """Every node that began to run, in all lives of the host."""
+        return executions(self.host.executions / self.case.name)
+
+    @property
+    def counts(self) -> Counter[str]:
+        """How many moments of each kind this run had."""
+        path = self.folder / "counts"
+        return Counter(path.read_text().split()) if path.exists() else Counter()
+
+    async def history(self) -> list[CheckpointFacts]:
+        """The thread's checkpoints as they are stored."""
+        async with self.saver() as saver:
+            return await history_of(compiled(self.case.build(), saver), ON_THREAD)
+
+    def run_again(self) -> list[Execution]:
+        """Executions that ought not to be: of super-steps that were committed when the host had died."""
+        ran = self.executions
+        steps = {each.task: each.step for each in ran if not each.where}
+        return [
+            late
+            for death in self.deaths
+            for late in ran[death.begun :]
+            if steps.get(late.task.split("|")[0], late.step) <= death.committed
+        ]
+
+    def booked(self) -> list[tuple[str, str]]:
+        """What the ledger of the expenses holds."""
+        path = self.host.app / "ledger.db"
+        if not path.exists():
+            return []
+        with closing(sqlite3.connect(path)) as ledger:
+            return ledger.execute("SELECT claim, amount FROM entries").fetchall()

@@ -1,0 +1,51 @@
+"""Four unmodified applications from PyPI, on the host, over HTTP, against a fake model: as LangGraph runs them."""
+
+from collections import Counter
+
+import pytest
+
+from durablegraph import BlobCheckpointSaver
+from tests.support.apps import APPS, RULES
+from tests.support.drive import Client, Host, as_json, assert_same, make_app
+from tests.support.fake_model import FakeModel, fingerprint
+from tests.support.plain import compiled, executions, history_of, in_order, run_plainly
+
+pytestmark = pytest.mark.xdist_group("apps")
+
+
+@pytest.fixture(scope="module")
+def model():
+    with FakeModel([rule for rules in RULES.values() for rule in rules]) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def host(model, tmp_path_factory):
+    app = make_app(tmp_path_factory.mktemp("apps") / "app", APPS)
+    with Host(app, {"DURABLEGRAPH_STEPS_PER_EXECUTION": "2", "FAKE_MODEL_URL": model.url}) as running:
+        yield running
+
+
+@pytest.mark.parametrize("name", APPS)
+async def test_an_application_runs_as_it_does_plainly(name, model, host, tmp_path, monkeypatch):
+    monkeypatch.setenv("FAKE_MODEL_URL", model.url)
+    case = APPS[name]
+    before = len(model.calls)
+    plain = await run_plainly(case, tmp_path / "plain")
+    between = len(model.calls)
+    async with Client(host.url) as client:
+        driven = await client.drive(case, f"thread-{name}")
+        after = len(model.calls)
+        await client.look_back(driven)
+
+    assert_same(driven, plain)
+    assert said(model.calls[between:after]) == said(model.calls[before:between])
+    assert in_order(executions(host.executions / name)) == in_order(plain.ran)
+    async with BlobCheckpointSaver.from_path(host.state / "objects.db") as saver:
+        stored = await history_of(compiled(case.build(), saver), {"configurable": {"thread_id": driven.thread}})
+    assert as_json([each.values for each in stored]) == as_json([each.values for each in plain.history])
+
+
+def said(calls):
+    """The requests that the model got, each with how often it came: parallel ones have no order."""
+    return Counter(fingerprint(call) for call in calls)

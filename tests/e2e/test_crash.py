@@ -1,0 +1,108 @@
+"""A real host process is killed at a chosen moment, started again, and the run ends as if nothing had happened.
+
+The moments: the n-th write to the store, the n-th activity, the n-th commit of the host's journal, each before and
+after it is carried out. Executions are counted outside the store. By default some n of each graph are tried; all of
+them, one after the other until a run ends untouched, with the marker `slow`.
+"""
+
+import itertools
+
+import pytest
+
+from tests.e2e.crashing import Survivor
+from tests.support.drive import as_json, assert_same, history_as_json
+from tests.support.plain import in_order, run_plainly
+from tests.support.shipped import CLAIM, SHIPPED
+
+MOMENTS = [(kind, when) for kind in ("write", "activity", "journal") for when in ("before", "after")]
+BOOKED = {"expense_approval": [(CLAIM["id"], "480.00")]}
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture
+async def plain(request, tmp_path, monkeypatch):
+    monkeypatch.setenv("EXPENSE_LEDGER", str(tmp_path / "plain-ledger.db"))
+    monkeypatch.setenv("TOOL_AGENT_MODEL", "local")
+    return await run_plainly(SHIPPED[request.getfixturevalue("name")], tmp_path / "plain")
+
+
+async def survive(plain, survivor):
+    """Run it, and compare all that can be seen with the plain run."""
+    driven = await survivor.run()
+
+    assert_same(driven, plain)
+    assert history_as_json(await survivor.history()) == history_as_json(plain.history)
+    assert survivor.run_again() == []
+    assert survivor.booked() == BOOKED.get(survivor.case.name, [])
+    return survivor
+
+
+TOTALS = {}
+
+
+async def moments_of(name, plain, folder, **more):
+    """How many moments of each kind a run has that nobody disturbs; also the check that it runs at all."""
+    key = (name, *sorted(more))
+    if key not in TOTALS:
+        survivor = await survive(plain, Survivor(SHIPPED[name], folder / "untouched", **more))
+        assert survivor.deaths == []
+        assert in_order(survivor.executions) == in_order(plain.ran)
+        TOTALS[key] = survivor.counts
+    return TOTALS[key]
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize(("kind", "when"), MOMENTS, ids="-".join)
+@pytest.mark.parametrize("place", [0.3, 0.8])
+async def test_a_run_survives_a_kill(name, kind, when, place, plain, tmp_path):
+    total = (await moments_of(name, plain, tmp_path))[kind]
+    number = 1 + round(place * (total - 1))
+
+    survivor = await survive(plain, Survivor(SHIPPED[name], tmp_path / "killed", f"{kind}:{when}:{number}"))
+
+    assert len(survivor.deaths) == 1
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize(("kind", "when"), [("write", "after"), ("activity", "before")], ids="-".join)
+async def test_a_run_survives_the_death_of_its_worker_alone(name, kind, when, plain, tmp_path):
+    survivor = await survive(plain, Survivor(SHIPPED[name], tmp_path, f"{kind}:{when}:3", workers=1))
+
+    assert survivor.deaths == []
+    assert len({each.pid for each in survivor.executions}) > 1
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+async def test_a_run_survives_a_host_that_dies_again_and_again(name, plain, tmp_path):
+    survivor = await survive(plain, Survivor(SHIPPED[name], tmp_path, "write:after:9", again=True))
+
+    assert len(survivor.deaths) > 1
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize(("kind", "when"), [("write", "before"), ("write", "after")], ids="-".join)
+async def test_a_run_on_azure_blobs_survives_a_kill(name, kind, when, plain, azurite, tmp_path):
+    total = (await moments_of(name, plain, tmp_path, connection=azurite))[kind]
+    number = 1 + round(0.6 * (total - 1))
+    survivor = Survivor(SHIPPED[name], tmp_path / "killed", f"{kind}:{when}:{number}", connection=azurite)
+
+    await survive(plain, survivor)
+
+    assert len(survivor.deaths) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("storage", ["sqlite", "azurite"])
+@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize(("kind", "when"), MOMENTS, ids="-".join)
+async def test_a_run_survives_a_kill_at_every_moment(name, kind, when, storage, plain, request, tmp_path):
+    connection = request.getfixturevalue("azurite") if storage == "azurite" else None
+    for number in itertools.count(1):
+        crash = f"{kind}:{when}:{number}"
+        survivor = await survive(plain, Survivor(SHIPPED[name], tmp_path / str(number), crash, connection=connection))
+        if not survivor.deaths:
+            break
+    assert number > 5
+    assert as_json(plain.values)
