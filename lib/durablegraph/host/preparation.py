@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from durablegraph.host.app.loading import app_environment, check_script
 from durablegraph.host.errors import HostConfigurationError
 from durablegraph.host.front.listening import bind
+from durablegraph.host.hub.options import DurableOptions
 from durablegraph.host.settings import HostSettings, LocalSettings, read_host_settings, read_local_settings
 
 DEFAULT_PORT = 7071
@@ -46,6 +47,7 @@ class Prepared:
 
     options: HostOptions
     settings: HostSettings
+    durable: DurableOptions
     local: LocalSettings
     environment: Mapping[str, str]
     script: Path
@@ -66,12 +68,13 @@ def prepare(options: HostOptions) -> Prepared:
     settings = read_host_settings(options.root, early)
     script = check_script(options.root, early)
     workers = _workers(options, early)
+    durable = DurableOptions.from_host_json(settings.durable, environ=early, function_timeout=settings.function_timeout)
     zone = _zone(early)
     bound = bind(options.host, _port(options, local))
     environment = app_environment(options.root, local.values, bound.getsockname()[1], options.environment)
     environment.setdefault(STATE_SETTING, str(options.state))
     environment["DURABLEGRAPH_LOG_LEVEL"] = settings.log_levels.get("default", "Information")
-    return Prepared(options, settings, local, environment, script, bound, workers, zone)
+    return Prepared(options, settings, durable, local, environment, script, bound, workers, zone)
 
 
 class StateLock:

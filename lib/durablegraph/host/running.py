@@ -9,9 +9,6 @@ import uuid
 from dataclasses import replace
 from typing import Any
 
-from starlette.requests import Request
-from starlette.responses import Response
-
 from durablegraph.host.app.loading import enter
 from durablegraph.host.durable import Durable
 from durablegraph.host.errors import HostConfigurationError
@@ -63,7 +60,7 @@ class FunctionsHost:
             self._client_binding(),
             self._trace,
         )
-        self._durable = Durable()
+        self._durable = Durable(prepared, self._worker)
         began = time.monotonic()
         self._admin = AdminApi(
             self._keys, self._trigger, lambda: time.monotonic() - began, state_identity(options.state)
@@ -99,6 +96,7 @@ class FunctionsHost:
             enter(self.prepared.script.parent, os.environ, self.prepared.environment)
         self._apply(await self._worker.start())
         self._serving = [asyncio.create_task(each.run_until_stopped(), name="listener") for each in self._listeners]
+        await self._durable.start(self.index)
         self._start_timers()
         self._admin.state = "Running"
 
@@ -109,6 +107,7 @@ class FunctionsHost:
         index = await self._pool.reload(self.prepared.options.drain_seconds)
         await self._timers.stop()
         self._apply(index)
+        self._durable.use(self.index)
         self._start_timers()
 
     async def stop(self) -> None:
@@ -118,6 +117,7 @@ class FunctionsHost:
         for listener in self._listeners:
             listener.should_exit = True
         await asyncio.gather(*self._serving, return_exceptions=True)
+        await self._durable.stop(self.prepared.options.drain_seconds)
         await self._worker.stop()
         for bound in (self.prepared.bound, self._rpc_socket):
             bound.close()
@@ -150,8 +150,8 @@ class FunctionsHost:
         address = self._rpc_socket.getsockname()
         options = self.prepared.options
         return ClientBinding(
-            hub="TestHubName",
-            connection="Storage",
+            hub=self.prepared.durable.hub_name,
+            connection=self.prepared.durable.connection_name,
             system_key=self._keys.system[DURABLE_SYSTEM_KEY] if options.enable_auth else _OPEN_KEY,
             rpc_url=f"http://127.0.0.1:{address[1]}/durabletask/",
             origin=f"http://localhost:{self.prepared.port}",
@@ -163,14 +163,11 @@ class FunctionsHost:
             settings=self.prepared.settings.http,
             keys=self._keys,
             admin=self._admin,
-            webhook=self._webhook,
+            webhook=self._durable.respond,
             call=self._call_http,
             enable_auth=self.prepared.options.enable_auth,
             home_page=environment.get("AzureWebJobsDisableHomepage", "").lower() not in {"true", "1"},
         )
-
-    async def _webhook(self, request: Request, parts: list[str]) -> Response:
-        return await self._durable.respond(request, parts)
 
     async def _call_http(self, function: FunctionInfo, request: HttpRequestData, origin: str) -> InvocationResult:
         call = Invocation(

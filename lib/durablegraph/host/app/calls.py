@@ -14,6 +14,7 @@ from durablegraph.host.app.context import InvocationLocal, context_for
 from durablegraph.host.app.conversion import NONE, decode, encode
 from durablegraph.host.app.indexing import LoadedApp, LoadedFunction, index_functions
 from durablegraph.host.app.loading import load_functions
+from durablegraph.host.app.timestamps import quicken_history
 from durablegraph.host.invocation import FunctionIndex, Invocation, InvocationError, InvocationResult
 
 THREADS_SETTING = "PYTHON_THREADPOOL_THREAD_COUNT"
@@ -26,6 +27,7 @@ class FunctionApp:
         """Import `script` and index it. Raises AppLoadError."""
         self._directory = str(script.parent)
         self._app: LoadedApp = index_functions(load_functions(script))
+        quicken_history()
         self._local = InvocationLocal()
 
     @property
