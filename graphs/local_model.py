@@ -34,7 +34,7 @@ SEARCH = re.compile(
     r"(?:say|says|written|know|find|search|look up|read)\b.*?\b(?:about|for|on|up)\s+(?:the\s+)?([^?.!,;]+)",
     re.IGNORECASE,
 )
-ARITHMETIC = re.compile(r"[-+]?[\d(][\d\s().]*(?:(?:\*\*|[-+*/%^])[\d\s().]+)+")
+ARITHMETIC = re.compile(r"[-+]?[\d(][\d\s().]*(?:(?:\*\*|[-+*/%^])\s*[-+]?[\d(][\d\s().]*)+")
 THEN = re.compile(r"[,;.?]?\s*\bthen\b,?\s*", re.IGNORECASE)
 PARTS = re.compile(
     r"(?<=[?!;])\s+|\s*\band also\b\s*|,?\s+and\s+(?=(?:what|how|find|search|look|multiply|divide)\b)", re.IGNORECASE
@@ -45,6 +45,7 @@ VERBS = (
     (re.compile(r"\bdivid\w+\s+(\S+)\s+by\s+(\d+(?:\.\d+)?)", re.IGNORECASE), r"\1 / \2"),
     (re.compile(r"\badd(?:ing)?\s+(\d+(?:\.\d+)?)\s+to\s+(\S+)", re.IGNORECASE), r"\2 + \1"),
     (re.compile(r"\bsubtract(?:ing)?\s+(\d+(?:\.\d+)?)\s+from\s+(\S+)", re.IGNORECASE), r"\2 - \1"),
+    (re.compile(r"(\d+(?:\.\d+)?)\s*(?:%|percent)\s+of\s+(\d+(?:\.\d+)?)", re.IGNORECASE), r"\1 / 100 * \2"),
     (re.compile(r"\btimes\b", re.IGNORECASE), "*"),
     (re.compile(r"\bplus\b", re.IGNORECASE), "+"),
     (re.compile(r"\bminus\b", re.IGNORECASE), "-"),

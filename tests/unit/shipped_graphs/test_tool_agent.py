@@ -31,6 +31,10 @@ def calls(messages):
         ("Which date is 90 days after 2025-03-14?", "90 days after 2025-03-14: 2025-06-12."),
         ("Which date is 1 days before 2025-03-01?", "1 days before 2025-03-01: 2025-02-28."),
         ("What is 1 / 0?", "1 / 0 = Error: '1 / 0' cannot be calculated: division by zero"),
+        ("What is 15% of 200?", "15 / 100 * 200 = 30"),
+        ("What is 3 * -2 and 7 / 2?", "3 * -2 = -6\n7 / 2 = 3.5"),
+        ("add 5 to 7 and also subtract 3 from 10", "7 + 5 = 12\n10 - 3 = 7"),
+        ("What is 15%?", local_model.HELP),
         ("Hello there", local_model.HELP),
     ],
 )
