@@ -22,6 +22,7 @@ from durablegraph.graphs.internals import (
 )
 from durablegraph.graphs.journal import COMMAND_STORED, RUN_KEY, without_ours
 from durablegraph.graphs.plan import Run, replay_bound, stop_after
+from durablegraph.graphs.run_scoped import dropped, untracked
 from durablegraph.graphs.saver_view import Fence, Known, Watch, Writes
 
 
@@ -55,6 +56,8 @@ class Attempt(Watch):
         self._unused = not run.addressed
         self._clock = clock
         self._began = clock()
+        self._untracked = untracked(graph)
+        self._fresh = run.resuming is None
 
     @override
     def known(self, config: RunnableConfig) -> Known | None:
@@ -92,7 +95,8 @@ class Attempt(Watch):
         if not namespace(config):
             if self.stop is None:
                 self._starts_from(found)
-            return without_ours(found)
+            seen = without_ours(found)
+            return dropped(seen, self._untracked) if seen and self._untracked and self._fresh else seen
         if not config["configurable"].get("checkpoint_id"):
             set_resuming(config, found is not None and begun_in_this_step(config, found))
         return found

@@ -88,10 +88,10 @@ async def _look_past_command(reader: Graph, thread_id: str, found: CheckpointTup
     shown: Mapping[str, Any] = {}
     stopped = True
     try:
-        async for shown in reader.astream(
+        async for part in reader.astream(
             None, config, stream_mode="checkpoints", control=control, interrupt_before=before or None, durability="sync"
         ):
-            pass
+            shown = part
     except GraphDrained:
         stopped = False
     tasks = tuple(_task(task["id"], task["name"], status_of, None) for task in shown.get("tasks", ()))

@@ -19,6 +19,7 @@ from langgraph._internal._constants import (
     TASKS,
 )
 from langgraph._internal._serde import build_serde_allowlist
+from langgraph._internal._typing import MISSING
 from langgraph.checkpoint.base import Checkpoint, CheckpointTuple, PendingWrite
 from langgraph.managed.base import is_managed_value
 from langgraph.managed.is_last_step import IsLastStepManager, RemainingStepsManager
@@ -30,9 +31,11 @@ from langgraph.types import Send
 __all__ = [
     "ERROR",
     "INTERRUPT",
+    "MISSING",
     "NULL_TASK_ID",
     "PUSH",
     "RESUMING",
+    "TASKS",
     "Graph",
     "TaskStatus",
     "begun_in_this_step",
@@ -90,7 +93,7 @@ def moved_since_interrupt(checkpoint: Checkpoint) -> bool:
 
 
 def has_command(found: CheckpointTuple) -> bool:
-    """Whether a `Command`'s update or goto is stored on the checkpoint, to be applied before its next tasks are made."""
+    """Whether a `Command`'s update or goto is stored on the checkpoint: it is applied before the next tasks are made."""
     return any(task == NULL_TASK_ID and channel != RESUME for task, channel, _ in found.pending_writes or ())
 
 

@@ -8,6 +8,7 @@ that a synchronous node invokes, so both are here.
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from inspect import signature
 from typing import Any, NamedTuple
 
 from langchain_core.runnables import RunnableConfig
@@ -190,13 +191,26 @@ class _Watched(BaseCheckpointSaver[Any]):
         wanted = self._watch.writing(config, writes, task_id)
         if wanted is not None:
             with _told(self._watch):
-                self._saver().put_writes(config, wanted, task_id, task_path)
+                self._saver().put_writes(config, wanted, task_id, *_path(self._kind, task_path))
 
     async def aput_writes(self, config: RunnableConfig, writes: Writes, task_id: str, task_path: str = "") -> None:
         wanted = self._watch.writing(config, writes, task_id)
         if wanted is not None:
             with _told(self._watch):
-                await self._saver().aput_writes(config, wanted, task_id, task_path)
+                await self._saver().aput_writes(config, wanted, task_id, *_path(self._kind, task_path))
+
+
+def _path(kind: Any, task_path: str) -> tuple[str, ...]:
+    """The path as a further argument, for a saver that takes it: older ones do not."""
+    return (task_path,) if _takes_path(kind) else ()
+
+
+@lru_cache(maxsize=64)
+def _takes_path(kind: Any) -> bool:
+    return all(
+        any(each.name == "task_path" or each.kind is each.VAR_KEYWORD for each in signature(method).parameters.values())
+        for method in (kind.put_writes, kind.aput_writes)
+    )
 
 
 @contextmanager

@@ -33,6 +33,7 @@ from durablegraph.graphs.internals import RESUMING, Graph, count_over_the_run, s
 from durablegraph.graphs.journal import ANSWERED, STOPPED, mark_task
 from durablegraph.graphs.parts import Parts
 from durablegraph.graphs.plan import Plan, Run, Tell, plan
+from durablegraph.graphs.run_scoped import kept_within_run, untracked
 from durablegraph.graphs.saver_view import watched
 
 __all__ = ["StepOutcome", "StepRequest", "SuperStep", "run_superstep"]
@@ -139,6 +140,8 @@ class SuperStep:
             graph.cache = self._cache
         if run.stop is not None:
             graph.channels = count_over_the_run(graph, run.stop)
+        if untracked(graph):
+            graph.channels = kept_within_run(graph.channels)
         return graph
 
     def _config(self, run: Run) -> RunnableConfig:
@@ -252,13 +255,19 @@ def _failed(error: Exception, attempt: Attempt, seen: Parts) -> NoReturn:
     chain = list(_causes(error))
     if isinstance(error, DurableGraphError) and not isinstance(error, RunError):
         raise error
-    if any(link is broken and not isinstance(broken, TypeError) for link in chain for broken in attempt.broken):
-        raise error
+    if broken := next((each for each in attempt.broken if any(link is each for link in chain)), None):
+        if not isinstance(broken, TypeError):
+            raise error
+        raise NodeFailed(
+            f"The state cannot be stored: {broken}. Values that pass from one super-step to the next must be "
+            "serializable, those of UntrackedValue channels too; open resources inside the nodes that use them.",
+            type_=type(broken).__name__,
+            node=None,
+        ) from error
     if isinstance(error, GraphRecursionError):
         raise StepLimitReached(str(error)) from error
-    node = next(
-        (seen.name_of(task) for task, failure in attempt.failures if any(failure is link for link in chain)), None
-    )
+    raised_by = (task for task, failure in attempt.failures if any(failure is link for link in chain))
+    node = next((name for task in raised_by if (name := seen.name_of(task))), None)
     raise NodeFailed(str(error) or repr(error), type_=type(error).__name__, node=node) from error
 
 
