@@ -1,0 +1,159 @@
+"""A pytest plugin: every root `stream`/`astream` of a checkpointed graph goes through the shipped super-step.
+
+`invoke`, `ainvoke` and `stream_events` all go through these two, so the plugin covers them. Left alone are nested runs,
+graphs without a checkpointer, and ``durability="exit"``, which asks for intermediate checkpoints not to exist.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langgraph._internal._config import ensure_config
+from langgraph._internal._constants import CONFIG_KEY_CHECKPOINTER, CONFIG_KEY_TASK_ID
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.pregel import Pregel
+
+from durablegraph.graphs.contract import StepRequest, StreamOptions
+from stepwise import Call, at_once, stepwise
+
+MODE = os.environ.get("CONFORMANCE_MODE", "step")
+STEPS = int(os.environ.get("CONFORMANCE_STEPS", "1"))
+PLAIN_STREAM = Pregel.stream
+PLAIN_ASTREAM = Pregel.astream
+ASYNC_METHODS = ("get_tuple", "put", "put_writes", "delete_thread", "get_delta_channel_history")
+
+counts = {"runs": 0, "calls": 0, "tasks": 0}
+
+
+def taken(graph: Any, value: Any, config: Any, options: dict[str, Any]) -> Call | None:
+    """The call to step through, its arguments taken out of `options`; None for one that is to be left alone."""
+    merged = ensure_config(graph.config, config)
+    place = merged.get("configurable", {})
+    if (
+        CONFIG_KEY_TASK_ID in place
+        or options.get("durability") == "exit"
+        or "checkpoint_during" in options
+        or merged["recursion_limit"] < 1
+        or "thread_id" not in place
+    ):
+        return None
+    try:
+        saver = graph._resolve_checkpointer(merged)
+    except RuntimeError:
+        return None
+    if not isinstance(saver, BaseCheckpointSaver):
+        return None
+    options.pop("durability", None)
+    given = dict(config or {})
+    given["configurable"] = {k: v for k, v in given.get("configurable", {}).items() if k != CONFIG_KEY_CHECKPOINTER}
+    control = options.pop("control", None)
+    modes = options.pop("stream_mode", None)
+    request = StepRequest(
+        thread_id=str(place["thread_id"]),
+        run_id=None,
+        kind="start",
+        expect=None,
+        recursion_limit=merged["recursion_limit"],
+        input=value,
+        config=given,
+        context=options.pop("context", None),
+        interrupt_before=options.pop("interrupt_before", None),
+        interrupt_after=options.pop("interrupt_after", None),
+        steps=STEPS,
+        stream=StreamOptions(
+            modes=graph.stream_mode if modes is None else modes,
+            subgraphs=options.pop("subgraphs", False),
+            version=options.pop("version", "v1"),
+            output_keys=options.pop("output_keys", None),
+            extra=options,
+        ),
+    )
+    return Call(graph, saver, request, control)
+
+
+def stream(self: Any, input: Any, config: Any = None, **options: Any) -> Iterator[Any]:
+    call = taken(self, input, config, dict(options))
+    if call is None:
+        yield from PLAIN_STREAM(self, input, config, **options)
+        return
+    call.graph, call.saver = _synchronous_graph(call.graph), _synchronous_saver(call.saver)
+    try:
+        yield from at_once(lambda: stepwise(call))
+    finally:
+        _count(call)
+
+
+async def astream(self: Any, input: Any, config: Any = None, **options: Any) -> Any:
+    call = taken(self, input, config, dict(options))
+    parts = PLAIN_ASTREAM(self, input, config, **options) if call is None else stepwise(_asynchronous(call))
+    try:
+        async for part in parts:
+            yield part
+    finally:
+        await parts.aclose()
+        if call is not None:
+            _count(call)
+
+
+def _count(call: Call) -> None:
+    counts["runs"] += 1
+    counts["calls"] += call.steps
+    counts["tasks"] += call.tasks
+
+
+def _asynchronous(call: Call) -> Call:
+    """The same call of a graph whose `astream` is LangGraph's own again, whatever a test put in its place."""
+    call.graph = _with_methods(call.graph, astream=PLAIN_ASTREAM)
+    call.graph.__dict__ = {name: value for name, value in call.graph.__dict__.items() if name != "astream"}
+    return call
+
+
+def _synchronous_graph(graph: Any) -> Any:
+    """The same graph; what asks it for `astream` gets the parts of LangGraph's own `stream`."""
+
+    async def astream(self: Any, *args: Any, **options: Any) -> Any:
+        parts = PLAIN_STREAM(self, *args, **options)
+        try:
+            for part in parts:
+                yield part
+        finally:
+            parts.close()
+
+    return _with_methods(graph, astream=astream)
+
+
+def _synchronous_saver(saver: Any) -> Any:
+    """The same saver; its asynchronous methods are its synchronous ones."""
+
+    def asynchronous(name: str) -> Any:
+        async def method(self: Any, *args: Any, **options: Any) -> Any:
+            return getattr(self, name)(*args, **options)
+
+        return method
+
+    async def alist(self: Any, *args: Any, **options: Any) -> Any:
+        for found in self.list(*args, **options):
+            yield found
+
+    return _with_methods(saver, alist=alist, **{f"a{name}": asynchronous(name) for name in ASYNC_METHODS})
+
+
+def _with_methods(thing: Any, **methods: Any) -> Any:
+    made = object.__new__(type(type(thing).__name__, (type(thing),), methods))
+    made.__dict__ = thing.__dict__
+    return made
+
+
+def pytest_configure() -> None:
+    if MODE != "plain":
+        Pregel.stream, Pregel.astream = stream, astream
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    counts.update(runs=0, calls=0, tasks=0)
+    yield
+    item.user_properties.extend((f"conformance_{name}", number) for name, number in counts.items())

@@ -1,0 +1,86 @@
+"""Runs a graph as a sequence of super-steps behind the face of one `stream` call, through the shipped `SuperStep`."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import Any
+
+from langgraph.errors import GraphDrained
+from langgraph.runtime import RunControl
+
+from durablegraph.errors import RunError
+from durablegraph.graphs.contract import StepRequest, StepStatus
+from durablegraph.graphs.superstep import SuperStep
+
+
+@dataclass
+class Call:
+    """One `stream` call of a test, and how many calls of ours it took."""
+
+    graph: Any
+    saver: Any
+    start: StepRequest
+    control: RunControl | None
+    steps: int = 0
+    tasks: int = 0
+
+
+async def stepwise(call: Call) -> AsyncIterator[Any]:
+    """The parts of the whole run; raises what a plain run raises."""
+    request = call.start
+    while True:
+        call.steps += 1
+        step = SuperStep(call.graph, call.saver, request, control=call.control)
+        async with aclosing(plainly(step.parts())) as parts:
+            async for part in parts:
+                yield part
+        outcome = step.outcome
+        if outcome.status is not StepStatus.ADVANCE:
+            return
+        if call.control is not None and call.control.drain_requested:
+            raise GraphDrained(call.control.drain_reason or "shutdown")
+        request = after(call.start, outcome)
+
+
+def after(start: StepRequest, outcome: Any) -> StepRequest:
+    return replace(
+        start,
+        kind="advance",
+        expect=outcome.checkpoint_id,
+        stop=outcome.stop,
+        replay=outcome.replay,
+        input=None,
+    )
+
+
+async def plainly(parts: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    """Parts, with the graph's own exceptions instead of the library's."""
+    try:
+        async with aclosing(parts) as inner:
+            async for part in inner:
+                yield part
+    except RunError as error:
+        if error.__cause__ is None:
+            raise
+        raise error.__cause__ from error.__cause__.__cause__
+
+
+def at_once(make: Callable[[], AsyncIterator[Any]]) -> Any:
+    """Iterate an asynchronous iterator that never waits, without an event loop: a synchronous graph needs none."""
+    parts = make()
+    try:
+        while True:
+            try:
+                yield _now(parts.__anext__())
+            except StopAsyncIteration:
+                return
+    finally:
+        _now(parts.aclose())
+
+
+def _now(waiting: Any) -> Any:
+    try:
+        waiting.send(None)
+    except StopIteration as done:
+        return done.value
+    raise RuntimeError("a synchronous graph waited for an event loop")
