@@ -101,10 +101,10 @@ def execution_started(
     )
 
 
-def execution_completed(now: datetime, status: int, result: str | None, failure_details: str | None = None) -> Event:
-    """`status` is the number of the runtime status."""
+def execution_completed(now: datetime, event_id: int, status: int, result: str | None, failure_details: str | None = None) -> Event:
+    """`status` is the number of the runtime status; the event takes a number of its own."""
     details = json.loads(failure_details) if failure_details else None
-    return event(EventType.EXECUTION_COMPLETED, now, OrchestrationStatus=status, Result=result, FailureDetails=details)
+    return event(EventType.EXECUTION_COMPLETED, now, event_id, OrchestrationStatus=status, Result=result, FailureDetails=details)
 
 
 def execution_terminated(now: datetime, reason: str | None) -> Event:

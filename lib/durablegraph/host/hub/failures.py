@@ -15,16 +15,21 @@ from durablegraph.host.timespan import format_timespan
 
 VERSION_MISMATCH = "Orchestration version did not comply with Worker Versioning"
 _LABEL = "\n\n$OutOfProcData$:"
+_INVOKER_STACK = (
+    "   at Microsoft.Azure.WebJobs.Script.Description.WorkerFunctionInvoker.InvokeCore(Object[] parameters, FunctionInvocationContext context) "
+    "in /_/src/WebJobs.Script/Description/Workers/WorkerFunctionInvoker.cs:line 101\n"
+    "   at Microsoft.Azure.WebJobs.Script.Description.FunctionInvokerBase.Invoke(Object[] parameters) "
+    "in /_/src/WebJobs.Script/Description/FunctionInvokerBase.cs:line 82\n"
+    "   at Microsoft.Azure.WebJobs.Host.Executors.FunctionExecutor.InvokeWithTimeoutAsync(IFunctionInvoker invoker, ParameterHelper parameterHelper, "
+    "CancellationTokenSource timeoutTokenSource, CancellationTokenSource functionCancellationTokenSource)"
+)
 _ENGINE_STACK = (
-    "   at Microsoft.Azure.WebJobs.Script.Description.WorkerFunctionInvoker.InvokeCore(Object[] parameters, FunctionInvocationContext context)\n"
-    "   at Microsoft.Azure.WebJobs.Script.Description.FunctionInvokerBase.Invoke(Object[] parameters)\n"
-    "   at Microsoft.Azure.WebJobs.Host.Executors.FunctionExecutor.TryExecuteAsync(IFunctionInstance functionInstance, CancellationToken cancellationToken)\n"
-    "   at Microsoft.Azure.WebJobs.Extensions.DurableTask.TaskActivityShim.RunAsync(TaskContext context, String rawInput)"
+    "   at Microsoft.Azure.WebJobs.Extensions.DurableTask.TaskActivityShim.RunAsync(TaskContext context, String rawInput) "
+    "in /_/src/WebJobs.Extensions.DurableTask/Listener/TaskActivityShim.cs:line 108"
 )
 _SHIM_STACK = (
-    "   at Microsoft.Azure.WebJobs.Extensions.DurableTask.TaskOrchestrationShim.TraceAndReplay(Object result, Exception ex)\n"
-    "   at Microsoft.Azure.WebJobs.Extensions.DurableTask.TaskOrchestrationShim.InvokeUserCodeAndHandleResults(RegisteredFunctionInfo orchestratorInfo, "
-    "OrchestrationContext innerContext) in /_/src/WebJobs.Extensions.DurableTask/Listener/TaskOrchestrationShim.cs:line 148"
+    "   at Microsoft.Azure.WebJobs.Extensions.DurableTask.TaskOrchestrationShim.Execute(OrchestrationContext innerContext, String serializedInput) "
+    "in /_/src/WebJobs.Extensions.DurableTask/Listener/TaskOrchestrationShim.cs:line 148"
 )
 
 
@@ -144,7 +149,7 @@ def _user_exception(message: str, host_text: str) -> str:
     inner = (
         '{"$type":"Microsoft.Azure.WebJobs.Script.Workers.Rpc.RpcException, Microsoft.Azure.WebJobs.Script.Grpc","IsUserException":false,'
         f'"RemoteStackTrace":{quote(stack)},"RemoteMessage":{quote(message)},"RemoteTypeName":"",'
-        f'"Message":{quote(host_text)},"Data":{{}},"InnerException":null,"HelpLink":null,"StackTrace":{quote(_ENGINE_STACK)},"HResult":-2146233088}}'
+        f'"Message":{quote(host_text)},"Data":{{}},"InnerException":null,"HelpLink":null,"StackTrace":{quote(_INVOKER_STACK)},"Source":"Microsoft.Azure.WebJobs.Script.Grpc","HResult":-2146233088}}'
     )
     return (
         f'{{"$type":"System.Exception, System.Private.CoreLib","ClassName":"System.Exception","Message":{quote(message)},"Data":null,"InnerException":{inner},'

@@ -194,7 +194,7 @@ def _time(text: str) -> datetime:
 def _place(state: HubState, message: Message) -> None:
     if message.due is not None:
         heapq.heappush(state.timers, (message.due, message.seq, message))
-    elif message.target.startswith("@"):
-        state.entities[message.target].queue.append(message)
     elif instance := state.instances.get(message.target):
         instance.inbox.append(message)
+    elif entity := state.entities.get(message.target):
+        entity.queue.append(message)

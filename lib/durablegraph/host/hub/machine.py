@@ -7,7 +7,7 @@ nothing and repeats at most what was in the worker's hands.
 
 import heapq
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
@@ -108,14 +108,13 @@ class Machine:
         self._enqueue(message)
 
     def _enqueue(self, message: Message) -> None:
-        if message.target.startswith("@"):
-            entity = self._entity(message.target)
-            entity.queue.append(message)
-            self._announce_entity(entity)
+        if (instance := self.state.instances.get(message.target)) is not None:
+            instance.inbox.append(message)
+            self._announce(instance)
             return
-        instance = self.state.instances[message.target]
-        instance.inbox.append(message)
-        self._announce(instance)
+        entity = self._entity(message.target)
+        entity.queue.append(message)
+        self._announce_entity(entity)
 
     def _later(self, message: Message, due: datetime) -> None:
         self._step.changes.append(c.PutMessage(message))
@@ -245,7 +244,9 @@ class Machine:
     def _conclude(self, instance: Instance, turn: Turn, answer: turns.Answer, now: datetime) -> None:
         stored = instance.history or []
         verdict = turns.judge(instance.name, answer, stored, turn.events, fresh=instance.fresh, registry=self.functions)
-        instance.turn, instance.updated, instance.custom_status = None, now, verdict.custom_status
+        instance.turn, instance.updated = None, now
+        if not (instance.fresh and verdict.custom_status is None):
+            instance.custom_status = verdict.custom_status  # the first turn of a continued execution leaves the last one's standing
         self._step.changes.append(c.DropMessages(tuple(message.seq for message in turn.messages)))
         if instance.status is RuntimeStatus.TERMINATED:
             instance.status = RuntimeStatus.RUNNING  # its row had been marked while another host rejected it
@@ -261,7 +262,7 @@ class Machine:
         for operation in verdict.operations:
             new.append(self._schedule(instance, operation, now))
         if verdict.status.ended:
-            new.append(events.execution_completed(now, verdict.status.number, verdict.output))
+            new.append(events.execution_completed(now, _next_id([*stored, *new]), verdict.status.number, verdict.output))
         new.append(events.turn_completed(now))
         self._append(instance, new)
         before, instance.status = instance.status, verdict.status
@@ -303,7 +304,7 @@ class Machine:
     def _fail_version(self, instance: Instance, turn: Turn, now: datetime) -> None:
         """The engine fails the instance without a turn; its messages stay in history as not yet played."""
         details = failures.version_mismatch_details()
-        completed = events.execution_completed(now, RuntimeStatus.FAILED.number, None, details)
+        completed = events.execution_completed(now, -1, RuntimeStatus.FAILED.number, None, details)
         instance.turn, instance.status, instance.updated = None, RuntimeStatus.FAILED, now
         self._step.changes.append(c.DropMessages(tuple(message.seq for message in turn.messages)))
         self._append(instance, [*turn.events, completed, events.turn_completed(now)])
@@ -465,3 +466,8 @@ class Machine:
             return events.task_completed(now, task.task_id, newtonsoft.read_object(text))
         except newtonsoft.JsonError as error:
             return events.task_failed(now, task.task_id, failures.activity_result_unreadable(task.name, str(error), error.kind))
+
+
+def _next_id(history: Sequence[Event]) -> int:
+    """The number after those of the operations in a history."""
+    return max((item.members["EventId"] for item in history), default=-1) + 1

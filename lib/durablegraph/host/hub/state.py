@@ -169,7 +169,7 @@ class HubState:
         return self.timers[0][0] if self.timers else None
 
     def _timer_counts(self, message: Message) -> bool:
-        if message.target.startswith("@"):
-            return True
         instance = self.instances.get(message.target)
-        return instance is not None and instance.execution_id == message.execution_id and not instance.status.ended
+        if instance is None:
+            return message.target in self.entities
+        return instance.execution_id == message.execution_id and not instance.status.ended

@@ -114,7 +114,11 @@ class Verdict:
 
 def judge(name: str, answer: Answer, stored: Sequence[Event], new: Sequence[Event], *, fresh: bool, registry: Functions) -> Verdict:
     """Replays the answer over the history. `fresh`: the stored history is itself this turn's news."""
-    outcome = replay(answer.actions, answer.schema, [*stored, *new], 0 if fresh else len(stored), registry)
+    try:
+        outcome = replay(answer.actions, answer.schema, [*stored, *new], 0 if fresh else len(stored), registry)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as malformed:
+        error = f"The orchestrator's response holds an action that cannot be read: {malformed!r}"
+        return Verdict(RuntimeStatus.FAILED, [], failures.orchestrator_failed(name, error), error, answer.custom_status)
     custom = answer.custom_status
     if outcome.terminated is not None:
         return Verdict(RuntimeStatus.TERMINATED, outcome.operations, outcome.terminated.members["Input"], custom_status=custom)

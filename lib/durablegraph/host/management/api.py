@@ -26,6 +26,8 @@ class ManagementApi:
 
     async def respond(self, request: ManagementRequest) -> ManagementResponse:
         """Answer one request. Never raises for what a caller sends."""
+        if any("/" in part for part in request.parts):
+            return empty(404)  # an encoded slash is decoded before the real host's router sees the path
         connection = request.parameter("connection")
         if connection is not None and connection.lower() != self._connection_name.lower():
             return broken(f"Unable to resolve the Azure Storage connection named '{connection}'.")
