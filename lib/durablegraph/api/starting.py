@@ -102,16 +102,16 @@ async def _start(call: Call, record: RunRecord) -> None:
 def _request(call: Call, graph: str, wanted: RunStart, run_id: str, now: datetime) -> RunRequest:
     config = dict(wanted.config)
     configurable = dict(_object(config.get("configurable"), "config.configurable"))
-    limit = config.pop("recursion_limit", call.services.settings.recursion_limit)
-    if not isinstance(limit, int) or limit < 1:
+    limit = config.pop("recursion_limit", None)
+    if limit is not None and (not isinstance(limit, int) or limit < 1):
         raise InvalidRequest(f"config.recursion_limit is {limit!r}: give a whole number from 1 up", status=422)
     if refused := [name for name in configurable if name.startswith(RESERVED)]:
         raise InvalidRequest(f"config.configurable has the reserved keys {refused}: leave them out", status=422)
-    thread = _thread(wanted.thread_id, configurable.pop("thread_id", None)) or uuid.uuid4().hex
+    thread = _thread(wanted.thread_id, configurable.pop("thread_id", None))
     return RunRequest(
         run_id=run_id,
         graph=graph,
-        thread_id=ids.thread_id(thread),
+        thread_id=uuid.uuid4().hex if thread is None else ids.thread_id(thread),
         input=wanted.input,
         command=wanted.command,
         config={**config, "configurable": configurable},

@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, get_type_hints
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.graph.state import CompiledStateGraph
 
 from durablegraph.errors import NotFound
 from durablegraph.graphs.internals import Graph
@@ -107,7 +108,7 @@ class Registry:
             name=name,
             graph=graph,
             description=description or (graph.name if graph.name != "LangGraph" else ""),
-            input_schema=_schema(name, graph.get_input_jsonschema),
+            input_schema=_schema(name, graph.get_input_jsonschema) or _outline(graph),
             output_schema=_schema(name, graph.get_output_jsonschema),
             context_schema=_schema(name, graph.get_context_jsonschema),
             notices=notices,
@@ -117,6 +118,14 @@ class Registry:
         """Leave the context managers that factories returned, last entered first."""
         self._loaded.clear()
         await self._open.aclose()
+
+
+def _outline(graph: Graph) -> Mapping[str, Any]:
+    """The least that is known of an input whose types have no JSON schema: an object with these members."""
+    if not isinstance(graph, CompiledStateGraph) or "__root__" in graph.builder.channels:
+        return {}
+    names = get_type_hints(graph.builder.input_schema)
+    return {"type": "object", "properties": {name: {} for name in names}}
 
 
 def _notices(graph: Graph) -> tuple[str, ...]:
