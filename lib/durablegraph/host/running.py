@@ -52,6 +52,7 @@ class FunctionsHost:
         options = prepared.options
         self.prepared = prepared
         self._keys = KeyRing.open(options.state / "secrets.json")
+        self._link_key = self._keys.system[DURABLE_SYSTEM_KEY] if options.enable_auth else _OPEN_KEY
         self._rpc_socket = bind_rpc()
         self._trace = TraceFile(options.trace) if options.trace else None
         self._pool = _pool(prepared) if prepared.workers else None
@@ -60,7 +61,7 @@ class FunctionsHost:
             self._client_binding(),
             self._trace,
         )
-        self._durable = Durable(prepared, self._worker)
+        self._durable = Durable(prepared, self._worker, self._link_key)
         began = time.monotonic()
         self._admin = AdminApi(
             self._keys, self._trigger, lambda: time.monotonic() - began, state_identity(options.state)
@@ -114,10 +115,12 @@ class FunctionsHost:
         """Stop taking work, let what runs end within the drain time, end everything."""
         self._admin.state = "Stopping"
         await self._timers.stop()
-        for listener in self._listeners:
-            listener.should_exit = True
-        await asyncio.gather(*self._serving, return_exceptions=True)
+        public, rpc = self._listeners
+        public.should_exit = True
+        await asyncio.gather(*self._serving[:1], return_exceptions=True)
         await self._durable.stop(self.prepared.options.drain_seconds)
+        rpc.should_exit = True
+        await asyncio.gather(*self._serving[1:], return_exceptions=True)
         await self._worker.stop()
         for bound in (self.prepared.bound, self._rpc_socket):
             bound.close()
@@ -148,11 +151,10 @@ class FunctionsHost:
 
     def _client_binding(self) -> ClientBinding:
         address = self._rpc_socket.getsockname()
-        options = self.prepared.options
         return ClientBinding(
             hub=self.prepared.durable.hub_name,
             connection=self.prepared.durable.connection_name,
-            system_key=self._keys.system[DURABLE_SYSTEM_KEY] if options.enable_auth else _OPEN_KEY,
+            system_key=self._link_key,
             rpc_url=f"http://127.0.0.1:{address[1]}/durabletask/",
             origin=f"http://localhost:{self.prepared.port}",
         )

@@ -168,8 +168,8 @@ async def _rpc_row(request: Request, response: Response) -> dict[str, Any]:
 
 
 def path_parts(path: str) -> list[str]:
-    """The decoded segments of a raw path; a trailing slash gives a last empty one."""
-    return [unquote(part) for part in path.removeprefix("/").split("/")] if path.strip("/") else []
+    """The decoded segments of a raw path; slashes at its ends say nothing."""
+    return [unquote(part) for part in path.strip("/").split("/")] if path.strip("/") else []
 
 
 def with_cors(app: ASGIApp, cors: CorsSettings) -> ASGIApp:
