@@ -13,7 +13,7 @@ from langchain_core.runnables import RunnableConfig
 from durablegraph import BlobCheckpointSaver
 from tests.support.catalogue_graphs.case import Case
 from tests.support.drive import Client, DrivenRun, Host, make_app
-from tests.support.plain import CheckpointFacts, Execution, compiled, executions, history_of
+from tests.support.plain import CheckpointFacts, Execution, PlainRun, compiled, executions, history_of
 from tests.support.shipped import SHIPPED
 
 THREAD = "thread"
@@ -56,14 +56,14 @@ class Survivor:
         """A container of this folder's own."""
         return f"crash-{abs(hash(str(self.folder))):x}"
 
-    async def run(self) -> DrivenRun:
-        """Drive the case to its end through every crash."""
+    async def run(self, plain: PlainRun) -> DrivenRun:
+        """Drive the case to its end through every crash, and read back what LangGraph can show of the plain run."""
         self.spawn(first=True)
         try:
             await self.up()
             async with Client(self.host.url, self.up) as client:
                 driven = await client.drive(self.case, THREAD)
-                await client.look_back(driven)
+                await client.look_back(driven, plain)
         finally:
             await asyncio.to_thread(self.host.stop)
         return driven
@@ -93,8 +93,10 @@ class Survivor:
     def saver(self) -> AbstractAsyncContextManager[BlobCheckpointSaver]:
         """The checkpoints, read without the host."""
         if self.connection:
-            return BlobCheckpointSaver.from_connection_string(self.connection, container=self.container)
-        return BlobCheckpointSaver.from_path(self.host.state / "objects.db")
+            return BlobCheckpointSaver.from_connection_string(
+                self.connection, container=self.container, allowed_types=True
+            )
+        return BlobCheckpointSaver.from_path(self.host.state / "objects.db", allowed_types=True)
 
     @property
     def executions(self) -> list[Execution]:

@@ -29,7 +29,7 @@ async def plain(request, tmp_path, monkeypatch):
 
 async def survive(plain, survivor):
     """Run it, and compare all that can be seen with the plain run."""
-    driven = await survivor.run()
+    driven = await survivor.run(plain)
 
     assert_same(driven, plain)
     assert history_as_json(await survivor.history()) == history_as_json(plain.history)

@@ -141,17 +141,19 @@ class CheckpointFacts:
 class PlainRun:
     """Everything that a run did. `asked` holds the questions of each stop, sorted by their text.
 
-    `unreadable` is the error of a thread whose state LangGraph cannot show; `values` and `history` are empty then.
+    `state` is the thread's at its head, where unlike in `history` the writes that are not committed yet are applied.
+    `unreadable` are the errors of what LangGraph itself cannot show, by name: ``state`` and ``history``.
     """
 
     output: Any = None
     values: Any = None
+    state: CheckpointFacts | None = None
     asked: list[list[Any]] = field(default_factory=list)
     stops: list[tuple[str, ...]] = field(default_factory=list)
     error: tuple[str, str] | None = None
     history: list[CheckpointFacts] = field(default_factory=list)
     ran: list[Execution] = field(default_factory=list)
-    unreadable: str | None = None
+    unreadable: dict[str, str] = field(default_factory=dict)
 
 
 def compiled(built: Built, saver: BaseCheckpointSaver[Any]) -> Pregel:
@@ -230,7 +232,11 @@ async def run_graph_plainly(case: Case, graph: Pregel, path: Path) -> PlainRun:
     try:
         run.history = await history_of(graph, config)
     except Exception as error:
-        run.unreadable = type(error).__name__
+        run.unreadable["history"] = type(error).__name__
+    try:
+        run.state = facts_of(await graph.aget_state(config))
+    except Exception as error:
+        run.unreadable["state"] = type(error).__name__
     run.values = run.history[-1].values if run.history else None
     return run
 

@@ -11,6 +11,7 @@ from durablegraph.errors import InvalidRequest, NotFound
 from durablegraph.model.names import RUN_ORCHESTRATOR
 from durablegraph.model.records import RunRecord
 from durablegraph.model.status import RunStatus, durable_status
+from durablegraph.storage import lifecycle
 
 _PAGE = 20
 _LARGEST_PAGE = 100
@@ -135,13 +136,21 @@ def _runtime_status(record: RunRecord, view: InstanceView | None) -> str:
 async def _until_settled(call: Call, record: RunRecord, seconds: float) -> RunRecord:
     """Read again, less and less often, until the run has ended, waits, or the time is up."""
     passed, turn = 0.0, 0
-    while not record.status.ended and record.status is not RunStatus.INTERRUPTED and passed < seconds:
+    while passed < seconds and not await _settled(call, record):
         pause = min(_POLLS[min(turn, len(_POLLS) - 1)], seconds - passed)
         await asyncio.sleep(pause)
         passed, turn = passed + pause, turn + 1
         found = await call.services.runs.load(record.run_id)
         record = found.value if found else record
     return record
+
+
+async def _settled(call: Call, record: RunRecord) -> bool:
+    """Whether nothing changes before somebody acts: the run has ended, or waits for an answer that nobody gave yet."""
+    if record.status is not RunStatus.INTERRUPTED:
+        return record.status.ended
+    wait = await call.services.runs.wait(record.run_id, record.wait)
+    return wait is not None and await lifecycle.answers(call.services.runs, record.run_id, wait) is None
 
 
 def _seconds(call: Call) -> float:

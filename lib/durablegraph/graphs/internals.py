@@ -93,7 +93,7 @@ def moved_since_interrupt(checkpoint: Checkpoint) -> bool:
 
 
 def has_command(found: CheckpointTuple) -> bool:
-    """Whether a `Command`'s update or goto is stored on the checkpoint: it is applied before the next tasks are made."""
+    """Whether a `Command`'s update or goto is stored on the checkpoint: it applies before the next tasks are made."""
     return any(task == NULL_TASK_ID and channel != RESUME for task, channel, _ in found.pending_writes or ())
 
 

@@ -28,13 +28,19 @@ def run_of(api, graph, body=None, until="completed"):
 
 
 def ended(api, run_id):
-    """The run once it has ended; `?wait=` alone comes back at once from a run that waits for an answer."""
+    """The run once it has ended; for one that was only just told through Durable's own door, look more than once."""
     for _ in range(200):
         run = api.get(f"/runs/{run_id}", params={"wait": 30}).json()
         if run["status"] != "interrupted":
             return run
         time.sleep(0.05)
     raise AssertionError(f"the run still waits: {run}")
+
+
+def test_waiting_for_a_run_outlasts_the_moment_between_its_answer_and_its_resumption(api):
+    started, _ = run_of(api, "ask", until="interrupted")
+    assert api.post(f"/runs/{started['id']}/events/resume", json="yes").status_code == 202
+    assert api.get(f"/runs/{started['id']}", params={"wait": 30}).json()["status"] == "completed"
 
 
 def test_a_start_answers_with_durables_own_links(api, host):

@@ -196,10 +196,15 @@ class Colour(Enum):
     RED = "red"
 
 
+class Declared(TypedDict, total=False):
+    value: dict[str, Colour | Address | Account | Any]
+    log: Annotated[list, operator.add]
+
+
 @case(input={"value": {"ü": ["☃", "\u0000", "𝄞"]}})
 def awkward_values():
-    """Values beyond JSON survive every step: times, ids, bytes, sets, enums, models, dataclasses."""
-    builder = StateGraph(Plain)
+    """Values beyond JSON survive every step: times, ids, bytes, sets, and enums, models, dataclasses of the schema."""
+    builder = StateGraph(Declared)
     values = {
         "when": datetime(2025, 3, 1, 12, tzinfo=UTC),
         "day": date(2025, 3, 1),
@@ -216,7 +221,7 @@ def awkward_values():
     }
     builder.add_node("make", lambda _: {"value": values, "log": ["make"]})
     builder.add_node("look", lambda s: {"log": sorted(f"{k}={type(v).__name__}" for k, v in s["value"].items())})
-    builder.add_node("reduce", lambda _: {"value": "done"})
+    builder.add_node("reduce", lambda _: {"value": {}})
     builder.add_edge(START, "make")
     builder.add_edge("make", "look")
     builder.add_edge("look", "reduce")

@@ -37,11 +37,12 @@ class Driver:
         self, graph: Any, saver: BaseCheckpointSaver[Any], *, thread: str = "t", run: str = "r", **request: Any
     ) -> None:
         self.graph, self.saver = graph, saver
-        self.fixed = {"thread_id": thread, "run_id": run, **request}
+        self.fixed: dict[str, Any] = {"thread_id": thread, "run_id": run, **request}
         self.at = {"configurable": {"thread_id": thread}}
         self.outcomes: list[StepOutcome] = []
         self.crashes = 0
         self.parts: list[Any] = []
+        self.also: dict[str, Any] = {}
 
     @property
     def last(self) -> StepOutcome:
@@ -57,7 +58,7 @@ class Driver:
         """Deliver until a delivery survives."""
         for _ in range(10):
             try:
-                outcome = await run_superstep(self.graph, self.saver, request, on_part=self._keep)
+                outcome = await run_superstep(self.graph, self.saver, request, on_part=self._keep, **self.also)
             except CrashError:
                 self.crashes += 1
             else:
@@ -73,6 +74,9 @@ class Driver:
     ) -> Any:
         """Run to the end; `twice` delivers every request once more after it was answered."""
         await self._call(self.request("start", input=value, **start), twice=twice)
+        return await self.run_on(answers=answers, twice=twice)
+
+    async def run_on(self, *, answers: Callable[[Any], Any] | None = None, twice: bool = False) -> Any:
         while self.last.status is not StepStatus.FINISHED:
             match self.last.status:
                 case StepStatus.ADVANCE:
@@ -88,7 +92,9 @@ class Driver:
     async def _call(self, request: StepRequest, *, twice: bool) -> None:
         outcome = await self.deliver(request)
         if twice:
+            self.parts, parts = [], self.parts
             again = await self.deliver(request)
+            self.parts = parts
             assert _told(again) == _told(outcome)
             assert not again.executed
             self.outcomes.pop()

@@ -18,11 +18,12 @@ class ConflictPolicy(StrEnum):
     """What happens when somebody else moved the head since this writer last read it."""
 
     FENCE = "fence"
-    """Refuse with ConcurrentWriterError."""
+    """Refuse checkpoints with ConcurrentWriterError, and writes of tasks when the latest checkpoint is another one. A
+    pinned view refuses all writes, too."""
 
     SHARE = "share"
-    """Add writes of tasks as long as the latest checkpoint is the same (parallel tasks of one super-step); refuse
-    checkpoints as FENCE does."""
+    """As FENCE, but a pinned view's writes of tasks are added to those of its siblings (parallel tasks of one
+    super-step), and may share a commit with them."""
 
     MERGE = "merge"
     """Add to whatever is there, as LangGraph's SQL savers do: both branches are kept."""
@@ -150,7 +151,8 @@ def refusal(view: View, key: str, wanted: Wanted, head: HeadFacts) -> str | None
         return _unread(view, wanted, head)
     if known.is_current(head):
         return _misplaced(view, known, wanted, head)
-    if view.policy is ConflictPolicy.SHARE and not wanted.is_checkpoint and known.tip == head.tip:
+    adds_writes = not wanted.is_checkpoint and known.tip == head.tip
+    if adds_writes and (view.policy is ConflictPolicy.SHARE or not view.pinned):
         return None
     return f"another writer committed {head.commit.hex()} after {known.commit.hex()}, which this writer knows"
 

@@ -28,8 +28,10 @@ class StrictSerializer(JsonPlusSerializer):
 
     def __init__(self, allowed_types: AllowedTypes = ()) -> None:
         """`allowed_types` are classes or (module, name), beside LangGraph's safe ones; True allows all."""
-        allowed = True if allowed_types is True else tuple(allowed_types) or None
-        super().__init__(allowed_msgpack_modules=allowed)
+        if allowed_types is True:
+            super().__init__(allowed_msgpack_modules=True)
+        else:
+            super().__init__(allowed_msgpack_modules=tuple(allowed_types) or None)
 
     def loads_typed(self, data: tuple[str, bytes]) -> Any:
         """The value; raises TypeNotAllowedError."""

@@ -6,7 +6,6 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
-from durablegraph.errors import TransientError
 from durablegraph.storage.items import names
 from durablegraph.storage.items.etag_cache import EtagCache
 from durablegraph.storage.items.expiries import Expiries, Visited
@@ -15,7 +14,7 @@ from durablegraph.storage.items.parallel import in_parallel
 from durablegraph.storage.items.record import Put, Record, decode, encode, put_over, refreshed
 from durablegraph.storage.objects import ObjectEntry, ObjectStore, PreconditionFailed, StoredObject
 
-_ATTEMPTS: Final = 50
+_CONDITIONAL_ATTEMPTS: Final = 5
 _EXPIRIES: Final = "item-expiries/"
 
 
@@ -76,20 +75,22 @@ class ItemObjects:
         return certain | {namespace for namespace in told if namespace is not None}
 
     async def put(self, put: Put, now: datetime) -> None:
-        """Store an item, keeping the time of creation of what it replaces; put twice is put once, but for times."""
+        """Store an item, keeping the time of creation of what it replaces; put twice is put once, but for times.
+
+        One request for an item that this process read or wrote last, else two; one more for a new expiry.
+        """
         object_key = names.item_key(put.namespace, put.key)
         stored = self._cache.known(object_key) or await self._cache.get(object_key)
-        for _ in range(_ATTEMPTS):
+        for _ in range(_CONDITIONAL_ATTEMPTS):
             previous = _found(stored)
-            alive = self._alive(previous, now)
-            record = put_over(alive.record if alive else None, put, now)
-            await self._mark_if_needed(previous, record)
+            record = self._put_over(previous, put, now)
+            marked = previous.record.expires if previous else None
+            if record.expires is not None and (marked is None or record.expires < marked):
+                await self._expiries.mark(object_key, record.expires)
             if await self._replace(record, previous, now):
                 return
             stored = await self._cache.get(object_key)
-        raise TransientError(
-            f"the item {put.key!r} of {put.namespace!r} was changed by others {_ATTEMPTS} times in a row; try again"
-        )
+        await self._overwrite(self._put_over(_found(stored), put, now), now)
 
     async def delete(self, namespace: Namespace, key: str) -> None:
         """Remove an item if there is one; one request."""
@@ -118,12 +119,9 @@ class ItemObjects:
         self._cache.forget(object_key)
         return Visited(removed=removed, expires=None)
 
-    async def _mark_if_needed(self, previous: Found | None, record: Record) -> None:
-        if record.expires is None:
-            return
-        marked = previous.record.expires if previous else None
-        if marked is None or record.expires < marked:
-            await self._expiries.mark(record.object_key, record.expires)
+    def _put_over(self, previous: Found | None, put: Put, now: datetime) -> Record:
+        alive = self._alive(previous, now)
+        return put_over(alive.record if alive else None, put, now)
 
     async def _replace(self, record: Record, previous: Found | None, now: datetime) -> bool:
         key, data = record.object_key, encode(record)
@@ -137,6 +135,13 @@ class ItemObjects:
             return False
         self._cache.remember(StoredObject(key, data, etag, now))
         return True
+
+    async def _overwrite(self, record: Record, now: datetime) -> None:
+        """Write without a condition: many writers of one item at once must not keep each other from it for ever."""
+        key, data = record.object_key, encode(record)
+        if record.expires is not None:
+            await self._expiries.mark(key, record.expires)
+        self._cache.remember(StoredObject(key, data, await self._objects.put(key, data), now))
 
     async def _listed(self, entry: ObjectEntry) -> Found | None:
         return _found(await self._cache.listed(entry))

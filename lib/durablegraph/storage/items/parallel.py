@@ -12,7 +12,7 @@ AT_ONCE: Final = 32
 
 
 async def in_parallel(subjects: Iterable[T], act: Callable[[T], Awaitable[R]]) -> list[R]:
-    """The results of `act` in the order of `subjects`; when some fail, the first error is raised after all have ended."""
+    """The results of `act` in the order of `subjects`; the first error is raised when all have ended."""
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def gated(subject: T) -> R:
