@@ -29,7 +29,7 @@ async def start_run(call: Call) -> ApiResponse:
     body = read_json(call.request, call.services.settings, default={})
     wanted = parse(RunStart, body)
     await check_graph(call, graph, wanted)
-    request = _request(call, graph, wanted, uuid.uuid4().hex, call.now)
+    request = _request(graph, wanted, uuid.uuid4().hex, call.now)
     if key := call.request.headers.get("idempotency-key"):
         request = await _keyed(call, request, key, digest([graph, body]))
     return await launch(call, request)
@@ -99,7 +99,7 @@ async def _start(call: Call, record: RunRecord) -> None:
         log.exception("run %s is stored but could not be started yet; the supervisor will", record.run_id)
 
 
-def _request(call: Call, graph: str, wanted: RunStart, run_id: str, now: datetime) -> RunRequest:
+def _request(graph: str, wanted: RunStart, run_id: str, now: datetime) -> RunRequest:
     config = dict(wanted.config)
     configurable = dict(_object(config.get("configurable"), "config.configurable"))
     limit = config.pop("recursion_limit", None)
