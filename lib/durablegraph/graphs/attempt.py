@@ -136,7 +136,7 @@ class Attempt(Watch):
         return (
             self.commits >= request.steps
             or (self.stop is not None and step + 1 > self.stop)
-            or (request.budget is not None and self._clock() - self._began > request.budget)
+            or (self.commits > 0 and request.budget is not None and self._clock() - self._began > request.budget)
             or (request.fan_out_from is not None and upcoming(self._graph, checkpoint) >= request.fan_out_from)
         )
 

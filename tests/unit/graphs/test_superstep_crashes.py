@@ -35,6 +35,10 @@ def crash_on(saver: Any, method: str, when: Any, *, after: bool = True) -> list[
     return fired
 
 
+def at_step(step: int) -> Any:
+    return lambda _config, _checkpoint, metadata, *_: metadata["step"] == step
+
+
 def counted(count: Counter[str], name: str) -> Any:
     def node(state: Words) -> Words:
         count[name] += 1
@@ -48,7 +52,7 @@ def counted(count: Counter[str], name: str) -> Any:
 async def test_a_crash_around_any_commit_loses_and_repeats_nothing(saver: Any, step: int, after: bool) -> None:
     count: Counter[str] = Counter()
     graph = chain(("a", counted(count, "a")), ("b", counted(count, "b")))
-    fired = crash_on(saver, "aput", lambda config, checkpoint, metadata, *_: metadata["step"] == step, after=after)
+    fired = crash_on(saver, "aput", at_step(step), after=after)
     driver = Driver(graph, saver)
     assert await driver.run({"out": []}) == {"out": ["a", "b"]}
     assert fired
@@ -112,7 +116,7 @@ async def test_a_crash_after_an_answered_task_finished_commits_it_on_the_next_de
 
     driver = Driver(chain(("ask", ask)), saver)
     await driver.deliver(driver.request("start", input={"out": []}))
-    crash_on(saver, "aput", lambda config, checkpoint, metadata, *_: metadata["step"] == 1, after=False)
+    crash_on(saver, "aput", at_step(1), after=False)
     outcome = await driver.deliver(driver.request("resume", resume={driver.last.interrupts[0].id: "yes"}))
     assert (driver.crashes, count["answered"]) == (1, 1)
     assert outcome.status is StepStatus.FINISHED
@@ -143,7 +147,7 @@ async def test_an_attempt_that_was_overtaken_cannot_commit(saver: Any) -> None:
 
 
 async def test_a_request_for_another_place_of_the_thread_is_refused(saver: Any) -> None:
-    driver = Driver(chain(("a", lambda s: {"out": ["a"]}), ("b", lambda s: {"out": ["b"]})), saver)
+    driver = Driver(chain(("a", lambda _: {"out": ["a"]}), ("b", lambda _: {"out": ["b"]})), saver)
     await driver.run({"out": []})
     for kind in ("start", "advance", "resume", "proceed"):
         with pytest.raises(StaleHead, match="nowhere"):
@@ -229,8 +233,8 @@ async def test_a_failed_task_runs_again_alone(saver: Any) -> None:
             raise ValueError("no")
         return {"out": [state["i"]]}
 
-    builder = StateGraph(Words).add_node("plan", lambda s: {}).add_node("work", work).add_edge(START, "plan")
-    builder.add_conditional_edges("plan", lambda s: [Send("work", {"i": i}) for i in range(5)], ["work"])
+    builder = StateGraph(Words).add_node("plan", lambda _: {}).add_node("work", work).add_edge(START, "plan")
+    builder.add_conditional_edges("plan", lambda _: [Send("work", {"i": i}) for i in range(5)], ["work"])
     driver = Driver(builder.compile(), saver)
     await driver.deliver(driver.request("start", input={"out": []}))
     with pytest.raises(NodeFailed, match="no") as failure:
@@ -253,7 +257,7 @@ async def test_a_command_that_starts_a_run_is_applied_once(saver: Any) -> None:
             raise CrashError
         return {"out": ["b"]}
 
-    graph = chain(("a", lambda s: {"out": ["a"]}), ("b", b))
+    graph = chain(("a", lambda _: {"out": ["a"]}), ("b", b))
     fired.append(0)
     first = Driver(graph, saver, run="one")
     await first.run({"out": []})
@@ -284,7 +288,7 @@ async def test_errors_of_the_store_are_not_the_nodes(saver: Any) -> None:
     async def aput(self: Any, *args: Any, **kwargs: Any) -> Any:
         raise ConnectionError("the store is away")
 
-    driver = Driver(chain(("a", lambda s: {"out": ["a"]})), saver)
+    driver = Driver(chain(("a", lambda _: {"out": ["a"]})), saver)
     saver.__class__ = type("Away", (real,), {"aput": aput})
     with pytest.raises(ConnectionError, match="the store is away"):
         await driver.deliver(driver.request("start", input={"out": []}))
