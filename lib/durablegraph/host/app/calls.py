@@ -118,5 +118,12 @@ def _failure(error: BaseException) -> InvocationResult:
         message = f"{type(error).__name__}: {error}"
     except Exception:  # noqa: BLE001 -- an exception whose text cannot be made is still a failure to report
         message = "Unhandled exception in function. Could not serialize original exception message."
-    stack = "".join(traceback.extract_tb(error.__traceback__).format())
-    return InvocationResult(error=InvocationError(message, stack, type(error).__name__))
+    return InvocationResult(error=InvocationError(message, _stack(error), type(error).__name__))
+
+
+def _stack(error: BaseException) -> str:
+    """The traceback, beginning with the worker's own frames above the call, as the real worker's does."""
+    within = error.__traceback__
+    above = within.tb_frame.f_back if within is not None else None
+    frames = [*(traceback.extract_stack(above) if above is not None else []), *traceback.extract_tb(within)]
+    return "".join(traceback.StackSummary.from_list(frames).format())
