@@ -65,6 +65,7 @@ class Host:
     app: Path
     environment: Mapping[str, str] = field(default_factory=dict)
     workers: int = 1
+    arguments: tuple[str, ...] = ()
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
 
@@ -101,7 +102,7 @@ class Host:
             **more,
         }
         command = [sys.executable, "-m", "durablegraph.cli", "dev", "--app", str(self.app), "--port", str(self.port)]
-        command += ["--no-reload", "--workers", str(self.workers)]
+        command += ["--no-reload", "--workers", str(self.workers), *self.arguments]
         with (self.app / "host.log").open("ab") as log:
             self.process = subprocess.Popen(
                 command, env=environment, stdout=log, stderr=log, start_new_session=True, cwd=self.app
@@ -260,10 +261,10 @@ class Client:
 
     async def look_back(self, driven: DrivenRun, plain: PlainRun) -> None:
         """Read the thread's state and history into the run, as far as LangGraph itself can show them."""
-        if "history" not in plain.unreadable:
+        if plain.unreadable is None:
             found = await self.read(f"threads/{driven.thread}/history", params={"limit": 1000})
             driven.history = [facts_of(item) for item in reversed(found)]
-        if "state" not in plain.unreadable:
+        if plain.state is not None:
             driven.state = facts_of(await self.read(f"threads/{driven.thread}/state"))
 
 
@@ -305,5 +306,6 @@ def assert_same(driven: DrivenRun, plain: PlainRun) -> None:
     if plain.error is None:
         assert without_chance(driven.output) == as_json(plain.output)
     assert history_as_json(driven.history) == history_as_json(plain.history)
+    assert (driven.state is None) == (plain.state is None)
     if plain.state is not None and driven.state is not None:
         assert history_as_json([driven.state]) == history_as_json([plain.state])
