@@ -10,7 +10,8 @@ from tests.support.drive import Client, Host, as_json, assert_same, make_app
 from tests.support.fake_model import FakeModel, fingerprint
 from tests.support.plain import compiled, executions, history_of, in_order, run_plainly
 
-pytestmark = pytest.mark.xdist_group("apps")
+# One event loop for all: the clients of langchain-openai keep their connections for the life of the process.
+pytestmark = [pytest.mark.xdist_group("apps"), pytest.mark.asyncio(loop_scope="module")]
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ runs a case with `ainvoke` on an in-memory saver and tells everything that a dur
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import re
@@ -142,7 +143,7 @@ class PlainRun:
     """Everything that a run did. `asked` holds the questions of each stop, sorted by their text.
 
     `state` is the thread's at its head, where unlike in `history` the writes that are not committed yet are applied.
-    `unreadable` are the errors of what LangGraph itself cannot show, by name: ``state`` and ``history``.
+    It is None where LangGraph itself cannot show it; `unreadable` is the error of a history that it cannot show.
     """
 
     output: Any = None
@@ -153,7 +154,7 @@ class PlainRun:
     error: tuple[str, str] | None = None
     history: list[CheckpointFacts] = field(default_factory=list)
     ran: list[Execution] = field(default_factory=list)
-    unreadable: dict[str, str] = field(default_factory=dict)
+    unreadable: str | None = None
 
 
 def compiled(built: Built, saver: BaseCheckpointSaver[Any]) -> Pregel:
@@ -232,11 +233,9 @@ async def run_graph_plainly(case: Case, graph: Pregel, path: Path) -> PlainRun:
     try:
         run.history = await history_of(graph, config)
     except Exception as error:
-        run.unreadable["history"] = type(error).__name__
-    try:
+        run.unreadable = type(error).__name__
+    with contextlib.suppress(Exception):
         run.state = facts_of(await graph.aget_state(config))
-    except Exception as error:
-        run.unreadable["state"] = type(error).__name__
     run.values = run.history[-1].values if run.history else None
     return run
 
