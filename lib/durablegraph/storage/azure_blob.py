@@ -8,6 +8,7 @@ The account must be without hierarchical namespace, which sorts and lists otherw
 """
 
 import asyncio
+import re
 import secrets
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -22,8 +23,8 @@ from azure.storage.blob import BlobProperties
 from azure.storage.blob.aio import ContainerClient
 
 from durablegraph.errors import ConfigurationError, DurableGraphError
-from durablegraph.storage.azure_pool import BlobPool, OpenContainer
-from durablegraph.storage.azure_retries import RequestFailed, RetryPolicy, Sends, explained, with_retries
+from durablegraph.storage.azure_pool import BlobPool, Line, OpenContainer
+from durablegraph.storage.azure_retries import RequestFailed, RetryPolicy, explained, with_retries
 from durablegraph.storage.objects import (
     ObjectEntry,
     PreconditionFailed,
@@ -39,6 +40,7 @@ _BATCH: Final = 256  # the most that Blob Batch takes
 _PAGE: Final = 5000  # the most that List Blobs answers with
 _CONCURRENT_BLOCKS: Final = 4
 _NO_BLOB: Final = frozenset({"BlobNotFound", "ContainerNotFound", ""})
+_ETAG: Final = re.compile(r"[A-Za-z0-9_-]+")
 _REFUSALS: Final = frozenset({HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED})
 _REFUSED: Final = frozenset({"ConditionNotMet", "BlobAlreadyExists", "BlobNotFound", ""})
 
@@ -69,48 +71,23 @@ class BlobObjectStore:
 
     async def get(self, key: str) -> StoredObject | None:
         """See ObjectStore.get; one request up to 256 MiB."""
-        try:
-            return await self._request(partial(_get, check_key(key)))
-        except RequestFailed as failed:
-            if failed.status == HTTPStatus.NOT_FOUND and failed.code in _NO_BLOB:
-                return None
-            raise self._explained(failed, f"reading {key}") from failed
+        return await self._pool.run(partial(self._get, check_key(key)))
 
     async def put(self, key: str, data: bytes, *, if_match: str | None = None, if_absent: bool = False) -> str:
         """See ObjectStore.put; one request up to 256 MiB, blocks and their commit above."""
         check_conditions(if_match, if_absent=if_absent)
         write = _Write(check_key(key), data, secrets.token_hex(8), if_match, if_absent=if_absent)
-        try:
-            try:
-                return await self._request(write.send)
-            except RequestFailed as failed:
-                if failed.code != "ContainerNotFound" or if_match is not None:
-                    raise
-            await self._make_container()
-            return await self._request(write.send)
-        except RequestFailed as failed:
-            return await self._refused(write, failed)
+        return await self._pool.run(partial(self._put, write))
 
     async def delete(self, key: str, *, if_match: str | None = None) -> bool:
         """See ObjectStore.delete."""
-        try:
-            await self._request(partial(_delete, check_key(key), if_match))
-        except RequestFailed as failed:
-            if failed.status == HTTPStatus.NOT_FOUND and failed.code in _NO_BLOB:
-                return False
-            if failed.status == HTTPStatus.PRECONDITION_FAILED and failed.code in _REFUSED:
-                if await self._found(key) is None:  # a missing blob is refused with 412 by some services, 404 by others
-                    return False
-                raise PreconditionFailed(f"{key}: wanted etag {if_match}, found another") from failed
-            raise self._explained(failed, f"deleting {key}") from failed
-        return True
+        return await self._pool.run(partial(self._delete, check_key(key), if_match))
 
     async def delete_many(self, keys: Sequence[str]) -> None:
         """See ObjectStore.delete_many; one request for each 256 keys."""
-        for start in range(0, len(keys), _BATCH):
-            batch = [check_key(key) for key in dict.fromkeys(keys[start : start + _BATCH])]
-            again = await self._delete_batch(batch)
-            await asyncio.gather(*(self.delete(key) for key in again))  # each with its retries and its explanation
+        unique = list(dict.fromkeys(check_key(key) for key in keys))
+        if unique:
+            await self._pool.run(partial(self._delete_many, unique))
 
     async def list(
         self, prefix: str, *, start_after: str | None = None, limit: int | None = None
@@ -123,7 +100,7 @@ class BlobObjectStore:
         size = _PAGE if limit is None else min(_PAGE, limit + 1)  # the service's start is inclusive: one more
         token, remaining = None, limit
         while remaining is None or remaining > 0:
-            page, token = await self._page(prefix, start, token, size)
+            page, token = await self._pool.run(partial(self._page, prefix, start, token, size))
             fresh = [entry for entry in page if entry.key > beginning][:remaining]
             for entry in fresh:
                 yield entry
@@ -138,19 +115,91 @@ class BlobObjectStore:
         """See ObjectStore.aclose; calls under way have 10 s to end."""
         await self._pool.aclose()
 
-    async def _request(self, act: Callable[[ContainerClient], Awaitable[T]]) -> T:
-        def repeated(client: ContainerClient, sends: Sends) -> Awaitable[T]:
-            return with_retries(partial(act, client), self._retries, sends)
+    async def _request(self, line: Line, act: Callable[[ContainerClient], Awaitable[T]]) -> T:
+        return await with_retries(partial(act, line.container), self._retries, line.sends)
 
-        return await self._pool.run(repeated)
+    async def _get(self, key: str, line: Line) -> StoredObject | None:
+        try:
+            return await self._request(line, partial(_get, key))
+        except RequestFailed as failed:
+            if _says_missing(failed):
+                return None
+            raise self._explained(failed, f"reading {key}") from failed
+
+    async def _put(self, write: "_Write", line: Line) -> str:
+        try:
+            try:
+                return await self._request(line, write.send)
+            except RequestFailed as failed:
+                if failed.code != "ContainerNotFound" or write.if_match is not None:
+                    raise
+            await self._make_container(line)
+            return await self._request(line, write.send)
+        except RequestFailed as failed:
+            if not write.was_refused(failed):
+                raise self._explained(failed, f"writing {write.key}") from failed
+            if failed.unanswered:
+                found = await self._found(write.key, line)
+                if found is not None and found.metadata.get(_TOKEN) == write.token:
+                    return _etag(found.etag)
+            raise PreconditionFailed(
+                f"{write.key}: {write.wish}, found another", ambiguous=failed.unanswered
+            ) from failed
+
+    async def _make_container(self, line: Line) -> None:
+        if not self._create_container:
+            raise ConfigurationError(f"{self._name} does not exist, and may not be made; make it or correct its name")
+        try:
+            await self._request(line, _create_container)
+        except RequestFailed as failed:
+            if failed.code != "ContainerAlreadyExists":
+                raise self._explained(failed, "making the container") from failed
+
+    async def _delete(self, key: str, if_match: str | None, line: Line) -> bool:
+        try:
+            await self._request(line, partial(_delete, key, if_match))
+        except RequestFailed as failed:
+            if _says_missing(failed):
+                return False
+            if failed.status == HTTPStatus.PRECONDITION_FAILED and failed.code in _REFUSED:
+                if (
+                    await self._found(key, line) is None
+                ):  # some services refuse a missing blob with 412, others with 404
+                    return False
+                raise PreconditionFailed(f"{key}: wanted etag {if_match}, found another") from failed
+            raise self._explained(failed, f"deleting {key}") from failed
+        return True
+
+    async def _delete_many(self, keys: Sequence[str], line: Line) -> None:
+        for start in range(0, len(keys), _BATCH):
+            again = await self._delete_batch(keys[start : start + _BATCH], line)
+            await asyncio.gather(*(self._delete(key, None, line) for key in again))  # each with its own explanation
+
+    async def _delete_batch(self, keys: Sequence[str], line: Line) -> Sequence[str]:
+        """Delete what exists of these; the keys to try again one by one."""
+        try:
+            return await self._request(line, partial(_delete_batch, keys))
+        except RequestFailed as failed:
+            if _says_missing(failed):
+                return []  # there is no container
+            raise self._explained(failed, f"deleting {len(keys)} blobs") from failed
+
+    async def _found(self, key: str, line: Line) -> BlobProperties | None:
+        """What stands in the way of a conditional request, if anything."""
+        try:
+            return await self._request(line, partial(_properties, key))
+        except RequestFailed as failed:
+            if _says_missing(failed):
+                return None
+            raise self._explained(failed, f"looking at {key}") from failed
 
     async def _page(
-        self, prefix: str, start: str | None, token: str | None, size: int
+        self, prefix: str, start: str | None, token: str | None, size: int, line: Line
     ) -> tuple[Sequence[ObjectEntry], str | None]:
         try:
-            page, token = await self._request(partial(_page, prefix, start, token, size))
+            page, token = await self._request(line, partial(_page, prefix, start, token, size))
         except RequestFailed as failed:
-            if failed.status == HTTPStatus.NOT_FOUND and failed.code in _NO_BLOB:
+            if _says_missing(failed):
                 return [], None
             raise self._explained(failed, f"listing {prefix}*") from failed
         if any(one.key >= other.key for one, other in pairwise(page)):
@@ -159,45 +208,6 @@ class BlobObjectStore:
                 "namespace do; expected a general-purpose v2 account without one; use another account"
             )
         return page, token
-
-    async def _refused(self, write: "_Write", failed: RequestFailed) -> str:
-        """The etag of the write if it was made after all; else raises what its failure means."""
-        if not write.was_refused(failed):
-            raise self._explained(failed, f"writing {write.key}") from failed
-        if failed.unanswered and (etag := await self._etag_if_made(write)) is not None:
-            return etag
-        raise PreconditionFailed(f"{write.key}: {write.wish}, found another", ambiguous=failed.unanswered) from failed
-
-    async def _etag_if_made(self, write: "_Write") -> str | None:
-        found = await self._found(write.key)
-        return _etag(found.etag) if found is not None and found.metadata.get(_TOKEN) == write.token else None
-
-    async def _found(self, key: str) -> BlobProperties | None:
-        """What stands in the way of a conditional request, if anything."""
-        try:
-            return await self._request(partial(_properties, key))
-        except RequestFailed as failed:
-            if failed.status == HTTPStatus.NOT_FOUND and failed.code in _NO_BLOB:
-                return None
-            raise self._explained(failed, f"looking at {key}") from failed
-
-    async def _delete_batch(self, keys: Sequence[str]) -> Sequence[str]:
-        """Delete what exists of these; the keys to try again one by one."""
-        try:
-            return await self._request(partial(_delete_batch, keys))
-        except RequestFailed as failed:
-            if failed.status == HTTPStatus.NOT_FOUND and failed.code in _NO_BLOB:
-                return []  # there is no container
-            raise self._explained(failed, f"deleting {len(keys)} blobs") from failed
-
-    async def _make_container(self) -> None:
-        if not self._create_container:
-            raise ConfigurationError(f"{self._name} does not exist, and may not be made; make it or correct its name")
-        try:
-            await self._request(_create_container)
-        except RequestFailed as failed:
-            if failed.code != "ContainerAlreadyExists":
-                raise self._explained(failed, "making the container") from failed
 
     def _explained(self, failed: RequestFailed, doing: str) -> DurableGraphError:
         return explained(failed, f"{self._name}, {doing}")
@@ -220,15 +230,12 @@ class _Write:
 
     async def send(self, client: ContainerClient) -> str:
         """Upload, and return the new etag."""
-        condition: dict[str, Any] = {}
-        if self.if_match is not None:
-            condition = {"etag": f'"{self.if_match}"', "match_condition": MatchConditions.IfNotModified}
         answer = await client.get_blob_client(self.key).upload_blob(
             self.data,
             overwrite=not self.if_absent,
             metadata={_TOKEN: self.token},
             max_concurrency=_CONCURRENT_BLOCKS,
-            **condition,
+            **_condition(self.if_match),
         )
         return _etag(answer["etag"])
 
@@ -253,10 +260,7 @@ async def _properties(key: str, client: ContainerClient) -> BlobProperties:
 
 
 async def _delete(key: str, if_match: str | None, client: ContainerClient) -> None:
-    condition: dict[str, Any] = {}
-    if if_match is not None:
-        condition = {"etag": f'"{if_match}"', "match_condition": MatchConditions.IfNotModified}
-    await client.get_blob_client(key).delete_blob(delete_snapshots="include", **condition)
+    await client.get_blob_client(key).delete_blob(delete_snapshots="include", **_condition(if_match))
 
 
 async def _delete_batch(keys: Sequence[str], client: ContainerClient) -> Sequence[str]:
@@ -291,6 +295,18 @@ async def _page(
 
 async def _create_container(client: ContainerClient) -> None:
     await client.create_container()
+
+
+def _says_missing(failed: RequestFailed) -> bool:
+    return failed.status == HTTPStatus.NOT_FOUND and failed.code in _NO_BLOB
+
+
+def _condition(if_match: str | None) -> dict[str, Any]:
+    if if_match is None:
+        return {}
+    if not _ETAG.fullmatch(if_match):
+        raise PreconditionFailed(f"{if_match!r} is no etag of Blob Storage, so it matches nothing")  # above all not "*"
+    return {"etag": f'"{if_match}"', "match_condition": MatchConditions.IfNotModified}
 
 
 def _etag(sent: str) -> str:

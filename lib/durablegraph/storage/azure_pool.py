@@ -38,6 +38,14 @@ OpenContainer = Callable[[AioHttpTransport], OpenClient]
 """Makes the client on the transport given; called once, on the pool's own loop."""
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What an operation has on the pool's loop: the client, and how often it put a request on a connection."""
+
+    container: ContainerClient
+    sends: Sends
+
+
 class BlobPool:
     """Carries calls to the client's loop and their results back; the thread starts with the first call."""
 
@@ -50,7 +58,7 @@ class BlobPool:
         self._session: aiohttp.ClientSession | None = None
         self._closed = False
 
-    async def run(self, act: Callable[[ContainerClient, Sends], Awaitable[T]]) -> T:
+    async def run(self, act: Callable[[Line], Awaitable[T]]) -> T:
         """The result of `act`, awaited on the pool's loop. Cancelling the caller cancels `act`."""
         with self._lock:
             if self._closed:
@@ -80,10 +88,10 @@ class BlobPool:
         self._thread.start()
         return loop
 
-    async def _act(self, act: Callable[[ContainerClient, Sends], Awaitable[T]]) -> T:
+    async def _act(self, act: Callable[[Line], Awaitable[T]]) -> T:
         sends = Sends()
         _SENDS.set(sends)  # a task's own context: concurrent calls do not see each other's
-        return await act(self._opened().container, sends)
+        return await act(Line(self._opened().container, sends))
 
     def _opened(self) -> OpenClient:
         if self._client is None:
