@@ -24,6 +24,9 @@ _INVOKER_STACK = (
     "CancellationTokenSource timeoutTokenSource, CancellationTokenSource functionCancellationTokenSource)"
 )
 _ENGINE_STACK = (
+    "   at Microsoft.Azure.WebJobs.Host.Executors.FunctionExecutor.ExecuteWithLoggingAsync(IFunctionInstanceEx instance, "
+    "FunctionStartedMessage message, FunctionInstanceLogEntry instanceLogEntry, ParameterHelper parameterHelper, ILogger logger, "
+    "CancellationToken cancellationToken)\n"
     "   at Microsoft.Azure.WebJobs.Extensions.DurableTask.TaskActivityShim.RunAsync(TaskContext context, String rawInput) "
     "in /_/src/WebJobs.Extensions.DurableTask/Listener/TaskActivityShim.cs:line 108"
 )

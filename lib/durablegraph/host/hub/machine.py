@@ -263,7 +263,8 @@ class Machine:
             new.append(self._schedule(instance, operation, now))
         if verdict.status.ended:
             new.append(events.execution_completed(now, _next_id([*stored, *new]), verdict.status.number, verdict.output))
-        new.append(events.turn_completed(now))
+        if new or not fresh:
+            new.append(events.turn_completed(now))
         self._append(instance, new)
         before, instance.status = instance.status, verdict.status
         if verdict.status.ended:
