@@ -3,12 +3,12 @@
 from typing import Any
 
 import azure.durable_functions as df
-from durablegraph.opening import services
 
 from durablegraph import clock
 from durablegraph.execution.advance import advance
 from durablegraph.model.messages import AdvanceCall, decision_json
 from durablegraph.model.names import ADVANCE_ACTIVITY
+from durablegraph.opening import services
 
 blueprint = df.Blueprint()
 

@@ -2,13 +2,13 @@
 
 import azure.durable_functions as df
 import azure.functions as func
-from durablegraph.opening import services
 
 from durablegraph import clock
 from durablegraph.api.http import ApiRequest
 from durablegraph.api.problems import problem
 from durablegraph.api.routes import ROUTES, Route
 from durablegraph.api.serving import serve
+from durablegraph.opening import services
 from http_starters.instances import DurableInstances
 
 blueprint = df.Blueprint()

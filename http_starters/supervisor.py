@@ -2,17 +2,17 @@
 
 import azure.durable_functions as df
 import azure.functions as func
-from durablegraph.opening import services
 
 from durablegraph import clock
 from durablegraph.api.supervising import supervise
+from durablegraph.opening import services
 from http_starters.instances import DurableInstances
 
 blueprint = df.Blueprint()
 
 
 @blueprint.function_name("supervise_runs")
-@blueprint.timer_trigger(arg_name="timer", schedule="*/30 * * * * *", run_on_startup=True)
+@blueprint.timer_trigger(arg_name="timer", schedule="*/30 * * * * *", run_on_startup=False)
 @blueprint.durable_client_input(client_name="client")
 async def supervise_runs(timer: func.TimerRequest, client: df.DurableOrchestrationClient) -> None:  # noqa: ARG001 -- the binding names it
     """Reconcile live runs with their instances."""

@@ -27,7 +27,7 @@ class Settings(BaseSettings):
     )
     recursion_limit: Annotated[int, Field(ge=1)] = Field(
         default=10_007,
-        description="Super-steps a run may take when neither caller nor graph says otherwise (LangGraph's own default).",
+        description="Super-steps a run may take when neither caller nor graph says otherwise; LangGraph's own default.",
     )
     public_url: str | None = Field(
         default=None, description="Base URL that links point to, for example behind a gateway; else the request's own."
@@ -43,7 +43,7 @@ class Settings(BaseSettings):
     )
     allowed_types: str = Field(
         default="",
-        description="Types a checkpoint may hold beside those of its graph's state: `module:Name`, by commas; `*`: all.",
+        description="Types a checkpoint may hold beside those of its graph's state: `module:Name`, ...; `*` for all.",
     )
     show_errors: bool = Field(
         default=True,
