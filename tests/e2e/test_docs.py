@@ -63,7 +63,7 @@ class Reader:
             self.host.start()
         return ran.stdout
 
-    def answers(self, *words: str) -> list[dict[str, Any]]:
+    def answers(self, *words: str) -> list[Any]:
         """What the blocks printed that have these words in their text, as JSON."""
         return [json.loads(said) for block, said in self.said if all(word in block.text for word in words)]
 
