@@ -13,6 +13,8 @@ from durablegraph.settings import Settings
 from durablegraph.storage.checkpoints import BlobCheckpointSaver
 from durablegraph.storage.checkpoints.serde import AllowedTypes
 from durablegraph.storage.connections import app_connection
+from durablegraph.storage.items import ItemStore
+from durablegraph.storage.node_cache import NodeCache
 from durablegraph.storage.objects import ObjectStore
 from durablegraph.storage.opening import open_store
 from durablegraph.storage.prefixed import PrefixedStore
@@ -48,6 +50,8 @@ def open_services(settings: Settings, environment: Mapping[str, str], folder: Pa
         objects=objects,
         saver=BlobCheckpointSaver(objects, allowed_types=allowed(settings.allowed_types)),
         graphs=Registry.from_file(folder / GRAPHS_FILE),
+        items=ItemStore(objects),
+        node_cache=NodeCache(objects),
     )
 
 

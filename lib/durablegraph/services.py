@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from langgraph.cache.base import BaseCache
+from langgraph.cache.memory import InMemoryCache
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.store.base import BaseStore
+from langgraph.store.memory import InMemoryStore
 from langgraph.types import StateSnapshot
 
 from durablegraph.graphs.allowlist import allowed_types
@@ -57,6 +59,16 @@ class Services:
             self._savers[loaded.name] = self.saver.with_allowlist(allowed_types(loaded.graph))
         return self._savers[loaded.name]
 
+    def items_for(self, loaded: LoadedGraph) -> BaseStore | None:
+        """The long-term memory that a graph's nodes get: its own if that lasts, otherwise ours."""
+        own = loaded.graph.store
+        return self.items if own is None or isinstance(own, InMemoryStore) else own
+
+    def cache_for(self, loaded: LoadedGraph) -> BaseCache[Any] | None:
+        """The node cache of a graph: its own if that lasts, otherwise ours."""
+        own = loaded.graph.cache
+        return self.node_cache if own is None or isinstance(own, InMemoryCache) else own
+
     def attempt(self, loaded: LoadedGraph, thread_id: str, token: str | None) -> BaseCheckpointSaver[Any]:
         """A saver for one attempt at a super-step, which can commit only on the head that it reads first.
 
@@ -94,7 +106,7 @@ class Services:
 
     async def _bound(self, graph: str) -> Any:
         loaded = await self.graphs.load(graph)
-        return loaded.graph.copy(update={"checkpointer": self.saver_of(loaded), "store": self.items})
+        return loaded.graph.copy(update={"checkpointer": self.saver_of(loaded), "store": self.items_for(loaded)})
 
 
 def _config(thread_id: str, checkpoint_id: str | None = None) -> Any:

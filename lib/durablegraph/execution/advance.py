@@ -99,7 +99,9 @@ async def _step(services: Services, record: RunRecord, due: _Due, now: datetime)
         loaded = await services.graphs.load(record.graph)
         request = _request(due, loaded.graph.config or {}, services.settings)
         saver = services.attempt(loaded, record.thread_id, due.at.head)
-        outcome = await run_superstep(loaded.graph, saver, request, store=services.items, cache=services.node_cache)
+        outcome = await run_superstep(
+            loaded.graph, saver, request, store=services.items_for(loaded), cache=services.cache_for(loaded)
+        )
         cursor = _cursor(outcome, services.head_token(saver, record.thread_id))
     except NodeFailed as error:
         failure = RunFailure(type=error.type, message=str(error), node=error.node)

@@ -3,10 +3,12 @@ from typing import Annotated, TypedDict
 
 import pytest
 from langgraph.graph import END, START, StateGraph
+from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 
 from durablegraph.model.status import RunStatus
 from durablegraph.storage import lifecycle
+from durablegraph.storage.items import ItemStore
 from tests.unit.execution.durably import NOW, Durably, services_for
 
 
@@ -158,6 +160,23 @@ async def test_a_new_instance_goes_on_from_the_last_commit_and_asks_no_answered_
     assert record.status is RunStatus.COMPLETED
     assert await run.output() == {"out": ["a", "yes", "c"]}
     assert record.wait == 1
+
+
+async def test_nodes_remember_in_the_apps_store_across_runs_and_threads():
+    async def remember(_, runtime: Runtime):
+        await runtime.store.aput(("people",), "ada", {"visits": 1})
+        return {"out": ["remembered"]}
+
+    def recall(_, runtime: Runtime):
+        return {"out": [runtime.store.get(("people",), "ada").value]}
+
+    services = services_for(chain(remember, recall))
+    services.items = ItemStore(services.objects)
+    run = Durably(services)
+    await run.start({"out": []})
+    await run.carry()
+    assert await run.output() == {"out": ["remembered", {"visits": 1}]}
+    assert (await ItemStore(services.objects).aget(("people",), "ada")).value == {"visits": 1}
 
 
 async def test_a_new_instance_uses_the_answers_of_one_that_died_while_it_resumed(counted):
