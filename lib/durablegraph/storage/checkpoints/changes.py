@@ -15,8 +15,12 @@ from durablegraph.storage.checkpoints.records import (
     Typed,
     Version,
 )
-from durablegraph.storage.checkpoints.segment import Segment, absorb, by_place
+from durablegraph.storage.checkpoints.sealing import as_records
+from durablegraph.storage.checkpoints.segment import Segment, WritesByPlace, absorb, by_place
 from durablegraph.storage.checkpoints.values import NewValues
+
+EarlyWrites = Callable[[str], Awaitable[WritesByPlace]]
+"""How the writes are found that were sealed before their checkpoint came."""
 
 Borrow = Callable[[str, str, Version], Awaitable[Entry | None]]
 """How a checkpoint's value is found that neither the caller nor the head has: (checkpoint, channel, version)."""
@@ -31,6 +35,7 @@ class Draft:
     commit: bytes
     replaced: bool  # the segment has a new base, so that its body must be built anew
     borrow: Borrow
+    early: EarlyWrites
     records: list[Record] = field(default_factory=list)
 
     def add(self, record: Record) -> None:
@@ -100,7 +105,10 @@ class PutCheckpoint:
             if entry is not None:
                 stored.append((channel, version, entry))
                 segment.table[channel, version] = entry
+        early = await draft.early(self.id)
         draft.add(replace(record, values=tuple(stored)))
+        for writes in as_records(self.id, early):
+            draft.add(writes)
 
     async def _entry(self, draft: Draft, channel: str, version: Version) -> Entry | None:
         if channel not in self.new and (channel, version) in draft.segment.table:

@@ -11,6 +11,7 @@ import random
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from durablegraph.storage.checkpoints import frames
 from durablegraph.storage.checkpoints.changes import Change, Draft, PutWrites
@@ -23,7 +24,7 @@ from durablegraph.storage.checkpoints.records import Base, CommitMark, Entry, Ty
 from durablegraph.storage.checkpoints.sealer import Head, Sealer
 from durablegraph.storage.checkpoints.sealing import carry
 from durablegraph.storage.checkpoints.search import find
-from durablegraph.storage.checkpoints.segment import Segment
+from durablegraph.storage.checkpoints.segment import Segment, WritesByPlace
 from durablegraph.storage.checkpoints.values import NewValues
 from durablegraph.storage.checkpoints.waiting import CommitQueue, Waiting
 from durablegraph.storage.checkpoints.wire import pack
@@ -150,8 +151,14 @@ class Log:
         replaced = segment is not None
         if segment is None:
             segment = head.segment.copy()
-        values = NewValues(limits, self._known, dict(self.latest))
-        draft = Draft(segment, values, secrets.token_bytes(len(NO_COMMIT)), replaced=replaced, borrow=self._borrow)
+        draft = Draft(
+            segment=segment,
+            values=NewValues(limits, self._known, dict(self.latest)),
+            commit=secrets.token_bytes(len(NO_COMMIT)),
+            replaced=replaced,
+            borrow=partial(self._borrow, segment),
+            early=partial(self._early, segment),
+        )
         for waiting in batch:
             await waiting.change.apply(draft)
         return draft
@@ -225,11 +232,17 @@ class Log:
         self._head, self._body = None, None
         self._known, self.latest = {}, {}
 
-    async def _borrow(self, checkpoint: str, channel: str, version: Version) -> Entry | None:
+    async def _early(self, segment: Segment, checkpoint: str) -> WritesByPlace:
+        """Writes that were sealed before the checkpoint they belong to came; nearly always none."""
+        if not any(checkpoint in entry.late for level in segment.base.index for entry in level):
+            return {}
+        found = await find(self.objects, segment, checkpoint)
+        return found.writes() if found.home is None else {}
+
+    async def _borrow(self, segment: Segment, checkpoint: str, channel: str, version: Version) -> Entry | None:
         """A value of a checkpoint that only a sealed segment has, as this head can refer to it."""
-        head = self._head
-        found = None if head is None else (await find(self.objects, head.segment, checkpoint)).home
-        if found is None or (channel, version) not in found.table:
+        found = (await find(self.objects, segment, checkpoint)).home
+        if found is None or found is segment or (channel, version) not in found.table:
             return None
         return carry(found, channel, version)
 

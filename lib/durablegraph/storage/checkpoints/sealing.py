@@ -141,11 +141,23 @@ def next_base(plan: SealPlan, tail: Sequence[Record], id_: bytes, tip: StoredChe
         index=plan.index,
         values=values,
         checkpoint=None if tip is None else replace(tip, values=()),
-        writes=() if tip is None else tuple(as_records(tip.id, sealed.writes.get(tip.id, {}))),
+        writes=tuple(_carried_writes(sealed, tip, tail)),
         forgotten=sealed.forgotten,
         folded={id_: folded for id_, folded in sealed.base.folded.items() if tip is not None and id_ == tip.id},
         commits=tuple(sealed.commits[-_COMMITS_CARRIED:]),
     )
+
+
+def _carried_writes(sealed: Segment, tip: StoredCheckpoint | None, tail: Sequence[Record]) -> Iterable[TaskWrites]:
+    """The latest checkpoint's writes, and those that came before their own checkpoint did.
+
+    LangGraph puts a checkpoint in the background and starts the next tasks, whose writes may overtake it.
+    """
+    overtaken = {record.id for record in tail if isinstance(record, StoredCheckpoint)}
+    for id_, writes in sealed.writes.items():
+        is_early = id_ not in sealed.checkpoints and (id_ in overtaken or tip is None or id_ > tip.rank)
+        if is_early or (tip is not None and id_ == tip.id):
+            yield from as_records(id_, writes)
 
 
 def as_records(checkpoint: str, writes: WritesByPlace) -> Iterable[TaskWrites]:
