@@ -23,7 +23,12 @@ def model():
 @pytest.fixture(scope="module")
 def host(model, tmp_path_factory):
     app = make_app(tmp_path_factory.mktemp("apps") / "app", APPS)
-    with Host(app, {"DURABLEGRAPH_STEPS_PER_EXECUTION": "2", "FAKE_MODEL_URL": model.url}) as running:
+    settings = {
+        "DURABLEGRAPH_STEPS_PER_EXECUTION": "2",
+        "DURABLEGRAPH_ALLOWED_TYPES": "tests.support.catalogue_graphs.apps.careful_agent:Summary",
+        "FAKE_MODEL_URL": model.url,
+    }
+    with Host(app, settings) as running:
         yield running
 
 
