@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from durablegraph.host.hub.newtonsoft import JsonError, read_object
 from durablegraph.host.invocation import (
     Datum,
     HttpRequestData,
@@ -48,6 +49,7 @@ class TraceFile:
 
 def invocation_row(call: Invocation, outcome: Outcome, began: datetime, ended: datetime) -> dict[str, Any]:
     """The line for one call, without its number."""
+    unreadable = _unreadable(call, outcome)
     row: dict[str, Any] = {
         "ev": "invocation",
         "function": call.function,
@@ -56,9 +58,11 @@ def invocation_row(call: Invocation, outcome: Outcome, began: datetime, ended: d
         "invocationId": call.id,
         "t0": moment(began),
         "t1": moment(ended),
-        "status": _status(outcome),
+        "status": _status(outcome) if unreadable is None else "Exception",
         **_input_members(call),
     }
+    if unreadable is not None:
+        row["error"] = {"message": str(unreadable), "type": unreadable.kind}
     if isinstance(outcome, WorkerExited):
         row["error"] = {"message": str(outcome), "type": "WorkerProcessExitException"}
     elif outcome.error is not None:
@@ -82,6 +86,17 @@ def parsed(text: Any) -> Any:
 def moment(when: datetime) -> str:
     """UTC with microseconds and Z."""
     return when.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+def _unreadable(call: Invocation, outcome: Outcome) -> JsonError | None:
+    """Why the real host could not read an activity's result, which it notices while the invocation lasts."""
+    if call.kind != "activity" or isinstance(outcome, WorkerExited) or outcome.output is None:
+        return None
+    try:
+        read_object(str(outcome.output.value))
+    except JsonError as error:
+        return error
+    return None
 
 
 def _status(outcome: Outcome) -> str:

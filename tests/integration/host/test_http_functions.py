@@ -38,7 +38,8 @@ APP = """
     async def loop(req):
         LOOPS.add(id(asyncio.get_running_loop()))
         await asyncio.sleep(0.01)
-        return func.HttpResponse(json.dumps({"loops": len(LOOPS), "main": threading.current_thread() is threading.main_thread()}))
+        main = threading.current_thread() is threading.main_thread()
+        return func.HttpResponse(json.dumps({"loops": len(LOOPS), "main": main}))
 
     @app.route(route="who")
     def who(req, context: func.Context):
@@ -47,7 +48,8 @@ APP = """
         return func.HttpResponse(json.dumps({
             "pid": os.getpid(), "name": context.function_name, "directory": context.function_directory,
             "setting": os.environ.get("FROM_FILE"), "taken": os.environ.get("FROM_BOTH"),
-            "host": os.environ["WEBSITE_HOSTNAME"], "runtime": os.environ["FUNCTIONS_WORKER_RUNTIME"], "cwd": os.getcwd(),
+            "host": os.environ["WEBSITE_HOSTNAME"], "runtime": os.environ["FUNCTIONS_WORKER_RUNTIME"],
+            "cwd": os.getcwd(),
         }))
 
     @app.route(route="manage", auth_level=func.AuthLevel.ADMIN)

@@ -57,7 +57,7 @@ def test_timers_run_on_schedule_on_startup_and_make_up_what_was_missed(tmp_path)
         wait_for(tmp_path / "missed", 1)
         assert host.stop() == 0
     known = json.loads((state / "timers.json").read_text())
-    long_ago = {key: "2026-01-01T03:00:00+00:00" for key in known["missed"]}
+    long_ago = dict.fromkeys(known["missed"], "2026-01-01T03:00:00+00:00")
     (state / "timers.json").write_text(json.dumps({**known, "missed": long_ago}))
     with hosting(app, NOTES=str(tmp_path), NIGHTLY="0 0 2 * * *"):
         wait_for(tmp_path / "missed", 2)

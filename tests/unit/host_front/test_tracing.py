@@ -57,6 +57,13 @@ def test_a_worker_that_ended_is_an_exception():
     assert got["error"]["message"].endswith("exited with code 137 (0x89)")
 
 
+def test_a_result_that_the_real_host_could_not_read_is_an_exception_with_its_text():
+    got = row(ACTIVITY, InvocationResult(output=Datum("json", '{"$ref": 1}')))
+    assert got["status"] == "Exception"
+    assert got["error"]["type"] == "JsonSerializationException"
+    assert got["output"] == {"$ref": 1}
+
+
 def test_lines_are_numbered_and_compact(tmp_path):
     trace = TraceFile(tmp_path / "t.ndjson")
     trace.invocation(ACTIVITY, WorkerExited(1), BEGAN, ENDED)

@@ -66,7 +66,7 @@ def response_of(result: InvocationResult) -> Response:
 
 
 def _response(answer: HttpResponseData) -> Response:
-    response = Response(answer.body if answer.status not in _NO_BODY else None, status_code=answer.status)
+    response = _chunked(Response(answer.body if answer.status not in _NO_BODY else None, status_code=answer.status))
     seen: set[str] = set()
     for name, value in answer.headers:
         lower = name.lower()
@@ -80,17 +80,24 @@ def _response(answer: HttpResponseData) -> Response:
     return response
 
 
+def _chunked(response: Response) -> Response:
+    """Leave out the length of a body, so that it is sent in chunks: functions' responses come so from the real host."""
+    if response.body:
+        del response.headers["content-length"]
+    return response
+
+
 def _text_response(text: str) -> Response:
     """A returned text: a JSON object with `body` describes the response, other JSON is shown indented."""
     try:
         value = json.loads(text)
     except ValueError:
-        return Response(text, media_type="text/plain")
+        return _chunked(Response(text, media_type="text/plain"))
     if isinstance(value, dict) and "body" in value:
         return _described(value)
     if isinstance(value, dict | list):
         text = json.dumps(value, indent=2, ensure_ascii=False)
-    return Response(text, media_type="text/plain")
+    return _chunked(Response(text, media_type="text/plain"))
 
 
 def _described(value: dict[str, Any]) -> Response:
@@ -99,7 +106,7 @@ def _described(value: dict[str, Any]) -> Response:
     status = value.get("status") or value.get("statusCode") or 200
     text = body if isinstance(body, str) else json.dumps(body, indent=2, ensure_ascii=False)
     kind = next((each for name, each in given.items() if name.lower() == "content-type"), "text/plain; charset=utf-8")
-    response = Response(text, status_code=int(status))
+    response = _chunked(Response(text, status_code=int(status)))
     for name, each in given.items():
         response.headers[name] = each
     response.headers["content-type"] = kind

@@ -10,6 +10,8 @@ from starlette.types import ASGIApp
 from durablegraph.host.errors import HostConfigurationError
 
 _BACKLOG = 1024
+SERVER = "Kestrel"
+"""What the real host's server calls itself; the results of an app's `call_http` to itself show it."""
 RPC_PORT = 17071
 """Where the durable client's endpoint listens on the real host; any other free port will do too."""
 
@@ -26,6 +28,7 @@ class Listener(uvicorn.Server):
                 access_log=False,
                 lifespan="off",
                 server_header=False,
+                headers=[("Server", SERVER)],
                 proxy_headers=False,
                 timeout_graceful_shutdown=5,
             ),
