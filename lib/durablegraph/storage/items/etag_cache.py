@@ -2,8 +2,10 @@
 
 import threading
 from collections import OrderedDict
+from collections.abc import Iterable
 from typing import Final
 
+from durablegraph.storage.items.parallel import in_parallel
 from durablegraph.storage.objects import ObjectEntry, ObjectStore, StoredObject
 
 _MOST_BYTES: Final = 32 * 1024 * 1024
@@ -32,10 +34,18 @@ class EtagCache:
             self.remember(stored)
         return stored
 
-    async def listed(self, entry: ObjectEntry) -> StoredObject | None:
-        """The object of a listing's entry, or a later one; no request when it is known."""
-        known = self.known(entry.key)
-        return known if known is not None and known.etag == entry.etag else await self.get(entry.key)
+    async def listed(self, entries: Iterable[ObjectEntry]) -> list[StoredObject]:
+        """The objects of a listing, or later versions, in no order; a request for each that is not known."""
+        found: list[StoredObject] = []
+        unknown: list[str] = []
+        for entry in entries:
+            known = self.known(entry.key)
+            if known is not None and known.etag == entry.etag:
+                found.append(known)
+            else:
+                unknown.append(entry.key)
+        read = await in_parallel(unknown, self.get)
+        return [*found, *(stored for stored in read if stored is not None)]
 
     def known(self, key: str) -> StoredObject | None:
         """The version read last, which may be outdated: for conditional writes only."""

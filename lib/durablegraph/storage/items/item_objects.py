@@ -1,6 +1,8 @@
 """Reading and writing items as objects; every change of an item is one conditional write."""
 
+import asyncio
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -12,7 +14,7 @@ from durablegraph.storage.items.expiries import Expiries, Visited
 from durablegraph.storage.items.names import Namespace
 from durablegraph.storage.items.parallel import in_parallel
 from durablegraph.storage.items.record import Put, Record, decode, encode, put_over, refreshed
-from durablegraph.storage.objects import ObjectEntry, ObjectStore, PreconditionFailed, StoredObject
+from durablegraph.storage.objects import ObjectStore, PreconditionFailed, StoredObject
 
 _CONDITIONAL_ATTEMPTS: Final = 5
 _EXPIRIES: Final = "item-expiries/"
@@ -52,10 +54,8 @@ class ItemObjects:
             async for entry in self._objects.list(names.listing_prefix(prefix))
             if names.may_be_below(entry.key, prefix)
         ]
-        read = await in_parallel(entries, self._listed)
-        alive = [found for candidate in read if (found := self._alive(candidate, now)) is not None]
-        chosen = [found for found in alive if found.record.namespace[: len(prefix)] == prefix]
-        return sorted(chosen, key=lambda found: found.record.age_order)
+        stored = await self._cache.listed(entries)
+        return await asyncio.to_thread(self._sorted_below, prefix, stored, now)  # much to parse: not on the loop
 
     async def namespaces(self, prefix: Namespace, now: datetime) -> set[Namespace]:
         """Namespaces with an item, all of those below `prefix` among them.
@@ -143,8 +143,10 @@ class ItemObjects:
             await self._expiries.mark(key, record.expires)
         self._cache.remember(StoredObject(key, data, await self._objects.put(key, data), now))
 
-    async def _listed(self, entry: ObjectEntry) -> Found | None:
-        return _found(await self._cache.listed(entry))
+    def _sorted_below(self, prefix: Namespace, stored: Sequence[StoredObject], now: datetime) -> list[Found]:
+        alive = [found for one in stored if (found := self._alive(_found(one), now)) is not None]
+        chosen = [found for found in alive if found.record.namespace[: len(prefix)] == prefix]
+        return sorted(chosen, key=lambda found: found.record.age_order)
 
     async def _first_namespace(self, certain: set[Namespace], now: datetime, keys: list[str]) -> Namespace | None:
         if names.namespace_of(keys[0]) in certain:

@@ -108,7 +108,9 @@ def decode(object_key: str, data: bytes) -> Record:
             )
         record = _record(document)
     except (ValueError, KeyError, TypeError, struct.error) as error:
-        raise InvariantBroken(f"the object {object_key!r} is not an item: {error!r}") from error
+        raise InvariantBroken(
+            f"the object {object_key!r} is not an item: {error!r}; expected what ItemStore writes; restore it or delete it"
+        ) from error
     if record.object_key != object_key:
         raise InvariantBroken(
             f"the object {object_key!r} holds the item of {record.object_key!r}: it was moved by hand"

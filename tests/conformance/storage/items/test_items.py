@@ -233,7 +233,7 @@ class TestTimeToLive:
         clock.advance(minutes=2)
         assert sum(await asyncio.gather(*(one.sweep_ttl() for one in stores))) == 20
 
-    async def test_an_item_is_stored_as_documented(self, items, store, clock):
+    async def test_an_item_is_stored_as_documented(self, items, store):
         await items.aput(("a b", "c"), "k/1", {"n": "ü"}, ttl=2)
         stored = await store.get("items/=a~20b/=c/=k~2f1")
         document = json.loads(stored.data)
