@@ -126,6 +126,7 @@ class _Replay:
         self._next_id = 0
         self._leaves: dict[int, Leaf] = {}
         self._unrecorded: dict[int, Operation] = {}
+        self._postponed: dict[int, Operation] = {}
         self._open: set[int] = set()
         self._waiters: dict[str, list[Node]] = {}
         self._buffer: dict[str, deque[Event]] = {}
@@ -167,8 +168,10 @@ class _Replay:
             self._raise(item, new=new)
         elif kind == EventType.SUSPENDED:
             self._held = []
+            self._postponed, self._unrecorded = self._unrecorded, {}
         elif kind == EventType.RESUMED:
             held, self._held = self._held or [], None
+            self._unrecorded, self._postponed = {**self._postponed, **self._unrecorded}, {}
             for earlier, was_new in held:
                 self._take(earlier, new=was_new)
         elif kind == EventType.EXECUTION_TERMINATED:
