@@ -281,3 +281,17 @@ def test_inputs_are_stored_in_history_only_when_asked_for():
     hub.start()
     hub.turn(activity(given='{"a": 1}'))
     assert hub.instance().history[2].members["Input"] == '["{\\"a\\": 1}"]'
+
+
+def test_what_was_produced_in_the_very_turn_of_a_suspend_waits_for_the_resume():
+    hub = Scripted()
+    hub.start()
+    hub.turn(event())
+    hub.do(c.Raise("i", "Go", "1"))
+    hub.do(c.Suspend("i", "x"))
+    hub.turn(event(), activity())
+    assert hub.open_activities() == []
+    hub.do(c.Resume("i", "x"))
+    hub.turn(event(), activity())
+    assert hub.open_activities() == ["work#0"]
+    assert hub.types().count(4) == 1

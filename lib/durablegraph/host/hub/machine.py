@@ -305,7 +305,7 @@ class Machine:
     def _fail_version(self, instance: Instance, turn: Turn, now: datetime) -> None:
         """The engine fails the instance without a turn; its messages stay in history as not yet played."""
         details = failures.version_mismatch_details()
-        completed = events.execution_completed(now, -1, RuntimeStatus.FAILED.number, None, details)
+        completed = events.execution_completed(now, len(instance.history or []), RuntimeStatus.FAILED.number, None, details)
         instance.turn, instance.status, instance.updated = None, RuntimeStatus.FAILED, now
         self._step.changes.append(c.DropMessages(tuple(message.seq for message in turn.messages)))
         self._append(instance, [*turn.events, completed, events.turn_completed(now)])

@@ -131,6 +131,7 @@ class _Replay:
         self._waiters: dict[str, list[Node]] = {}
         self._buffer: dict[str, deque[Event]] = {}
         self._held: list[tuple[Event, bool]] | None = None
+        self._set_aside: dict[int, Operation] = {}
         self._entity_answers: dict[int, Node] = {}
 
     def run(self, events: Sequence[Event], first_new: int) -> Outcome:
