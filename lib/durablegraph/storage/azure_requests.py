@@ -17,6 +17,7 @@ _TOKEN: Final = "w"  # noqa: S105 -- the name of a metadata item, not a secret
 _CONCURRENT_BLOCKS: Final = 4
 _ETAG: Final = re.compile(r"[A-Za-z0-9_-]+")
 _NO_BLOB: Final = frozenset({"BlobNotFound", "ContainerNotFound", ""})
+_GONE: Final = frozenset({HTTPStatus.ACCEPTED, HTTPStatus.NOT_FOUND})
 _REFUSALS: Final = frozenset({HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED})
 _REFUSED: Final = frozenset({"ConditionNotMet", "BlobAlreadyExists", "BlobNotFound", ""})
 
@@ -78,8 +79,8 @@ async def delete_batch(keys: Sequence[str], client: ContainerClient) -> Sequence
     answers = await client.delete_blobs(
         *keys, raise_on_any_failure=False, delete_snapshots="include", raw_request_hook=_without_equals_signs
     )
-    statuses = {answer.status_code async for answer in answers}
-    return [] if statuses <= {HTTPStatus.ACCEPTED, HTTPStatus.NOT_FOUND} else keys
+    gone = [answer.status_code in _GONE async for answer in answers]
+    return [] if len(gone) == len(keys) and all(gone) else keys
 
 
 def _without_equals_signs(request: Any) -> None:

@@ -12,6 +12,7 @@ from azure.storage.blob.aio import ContainerClient
 from durablegraph.errors import ConfigurationError
 from durablegraph.storage.azure_blob import BlobObjectStore
 from durablegraph.storage.azure_pool import OpenClient
+from durablegraph.storage.azure_retries import RetryPolicy
 from durablegraph.storage.connections import BlobConnection, Connection, IdentityConnection, SqliteConnection
 from durablegraph.storage.sqlite import SqliteObjectStore
 
@@ -28,7 +29,9 @@ _CLIENT_OPTIONS: Final[Mapping[str, Any]] = {
 }
 
 
-def open_store(connection: Connection, *, create_container: bool = True) -> SqliteObjectStore | BlobObjectStore:
+def open_store(
+    connection: Connection, *, create_container: bool = True, retries: RetryPolicy | None = None
+) -> SqliteObjectStore | BlobObjectStore:
     """The store of a connection, to be closed by the caller; nothing is opened or requested before its first use."""
     match connection:
         case SqliteConnection():
@@ -41,7 +44,7 @@ def open_store(connection: Connection, *, create_container: bool = True) -> Sqli
         case _:
             assert_never(connection)
     name = f"container {connection.container} at {connection.blob_address}"
-    return BlobObjectStore(opener, name=name, create_container=create_container)
+    return BlobObjectStore(opener, name=name, create_container=create_container, retries=retries)
 
 
 def _open_with_string(connection: BlobConnection, transport: AioHttpTransport) -> OpenClient:
