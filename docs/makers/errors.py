@@ -1,11 +1,12 @@
 """docs/reference/errors.md: the tree of errors, every problem code, and what a failed run says."""
 
+import importlib
 import inspect
 from collections.abc import Iterator
 from itertools import groupby
 
 from docs.makers.markdown import code, page, table
-from docs.makers.raises import problems_of
+from docs.makers.raises import modules, problems_of
 from durablegraph import errors
 from durablegraph.api.resources import Problem
 from durablegraph.api.routes import ROUTES
@@ -67,18 +68,19 @@ def _codes() -> Iterator[tuple[str, str, str]]:
 
 
 def _server_codes() -> Iterator[tuple[str, str, str]]:
+    for module in modules():
+        importlib.import_module(module)
     for kind in sorted(_subclasses(DurableGraphError), key=lambda item: item.code):
         if not issubclass(kind, RequestError | errors.RunError) and kind is not DurableGraphError:
             status = 503 if issubclass(kind, TransientError) else 500
-            yield code(kind.code), str(status), inspect.getdoc(kind) or ""
+            yield code(kind.code), str(status), (inspect.getdoc(kind) or "").partition("\n\n")[0]
     yield code("internal"), "500", "An exception of any other class."
 
 
 def _subclasses(kind: type[DurableGraphError]) -> Iterator[type[DurableGraphError]]:
     yield kind
     for child in kind.__subclasses__():
-        if child.__module__ == errors.__name__:
-            yield from _subclasses(child)
+        yield from _subclasses(child)
 
 
 def _tree() -> str:

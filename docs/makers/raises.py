@@ -51,14 +51,18 @@ def problems_of(*places: Where) -> list[Problem]:
     return sorted(found)
 
 
+def modules() -> dict[str, Path]:
+    """The modules that are read, by name."""
+    root = Path(durablegraph.__file__).parent
+    paths = sorted(path for folder in READ for path in (root / folder).rglob("*.py"))
+    return {".".join((PACKAGE, *path.relative_to(root).with_suffix("").parts)): path for path in paths}
+
+
 @functools.cache
 def _functions() -> dict[Where, Function]:
-    root = Path(durablegraph.__file__).parent
     found: dict[Where, Function] = {}
-    for folder in READ:
-        for path in sorted((root / folder).rglob("*.py")):
-            module = ".".join((PACKAGE, *path.relative_to(root).with_suffix("").parts))
-            found.update(_module(module, ast.parse(path.read_text(encoding="utf-8"))))
+    for module, path in modules().items():
+        found.update(_module(module, ast.parse(path.read_text(encoding="utf-8"))))
     return found
 
 

@@ -40,13 +40,13 @@ class Reader:
         self.host = RunningHost(app, ("--port", str(port), "--no-reload"))
 
     def read(self, page: Path) -> None:
-        """Do what the page says. A JSON block after a command is what the command prints, perhaps shortened."""
+        """Do what the page says. A JSON block right after a command is what the command prints, perhaps shortened."""
         self.host.start()
         printed = ""
         for block in blocks(page):
             if block.language == "bash" and not any(line.startswith(SETUP) for line in block.text.splitlines()):
                 printed = self.run(block)
-            elif block.language == "json" and printed:
+            elif block.language == "json" and printed and not block.before:
                 assert agrees(json.loads(block.text), json.loads(printed)), f"{block}: printed was {printed}"
                 printed = ""
 

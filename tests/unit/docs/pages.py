@@ -12,12 +12,13 @@ _FENCE = re.compile(r"^(?P<ticks>`{3,})(?P<info>[^\n`]*)\n(?P<text>.*?)^(?P=tick
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A fenced block; `line` is where its text begins."""
+    """A fenced block; `line` is where its text begins, `before` what stands between it and the block before."""
 
     page: Path
     line: int
     language: str
     words: tuple[str, ...]
+    before: str
     text: str
 
     def __str__(self) -> str:
@@ -33,10 +34,12 @@ def pages() -> list[Path]:
 def blocks(page: Path) -> Iterator[Block]:
     """The fenced blocks of a page, in order."""
     text = page.read_text(encoding="utf-8")
+    end = 0
     for found in _FENCE.finditer(text):
         language, *words = found["info"].split() or [""]
         line = text.count("\n", 0, found.start("text")) + 1
-        yield Block(page, line, language, tuple(words), found["text"])
+        yield Block(page, line, language, tuple(words), text[end : found.start()].strip(), found["text"])
+        end = found.end()
 
 
 def blocks_in(language: str) -> list[Block]:
