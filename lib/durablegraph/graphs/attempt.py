@@ -1,4 +1,4 @@
-"""One attempt at a super-step: what its saver sees and does."""
+"""One attempt at a super-step: it ends when enough is committed."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,22 +11,15 @@ from typing_extensions import override
 
 from durablegraph.graphs.contract import Replay, StepRequest
 from durablegraph.graphs.control import StepControl
-from durablegraph.graphs.internals import (
-    ERROR,
-    NULL_TASK_ID,
-    Graph,
-    begun_in_this_step,
-    namespace,
-    set_resuming,
-    upcoming,
-)
-from durablegraph.graphs.journal import COMMAND_STORED, RUN_KEY, without_ours
+from durablegraph.graphs.internals import NULL_TASK_ID, Graph, namespace, upcoming, with_tasks_done
+from durablegraph.graphs.journal import COMMAND_STORED, RUN_KEY
 from durablegraph.graphs.plan import Run, replay_bound, stop_after
 from durablegraph.graphs.run_scoped import dropped, untracked
-from durablegraph.graphs.saver_view import Fence, Known, Watch, Writes
+from durablegraph.graphs.saver_view import Fence, Writes
+from durablegraph.graphs.watching import Watching
 
 
-class Attempt(Watch):
+class Attempt(Watching):
     """Watches the saver during one call of the graph, and ends the call when enough is committed."""
 
     def __init__(
@@ -39,67 +32,28 @@ class Attempt(Watch):
         run: Run,
         clock: Callable[[], float],
     ) -> None:
-        """Where `run` names the checkpoint to start from, `head` is not what LangGraph is going to load."""
+        super().__init__(graph, head, replay=run.replay, addressed=run.addressed)
         self.commits = 0
         self.stop = run.stop
-        self.replay = run.replay
         self.checkpoint: Checkpoint | None = None
-        self.broken: list[Exception] = []
-        self.failures: list[tuple[str, BaseException]] = []
-        self._graph = graph
         self._request = request
         self._control = control
-        self._head = head
         self._fence = Fence(head.checkpoint["id"] if head else None)
         self._source = head.metadata.get("source") if head else None
-        self._addressed = run.addressed
-        self._unused = not run.addressed
         self._clock = clock
         self._began = clock()
-        self._untracked = untracked(graph)
-        self._fresh = run.resuming is None
-
-    @override
-    def known(self, config: RunnableConfig) -> Known | None:
-        if not self._unused or namespace(config) or config["configurable"].get("checkpoint_id"):
-            return None
-        self._unused = False
-        return Known(self._head)
-
-    @override
-    def earlier(self, config: RunnableConfig, found: CheckpointTuple | None) -> RunnableConfig | None:
-        """A later super-step of a run that travels in time: what LangGraph's `ReplayState` does in the first one."""
-        inside = namespace(config)
-        if self.replay is None or self._addressed or not inside or config["configurable"].get("checkpoint_id"):
-            return None
-        first = self._visit(inside)
-        if not first or self.replay.bound is None or (found and begun_in_this_step(config, found)):
-            return None
-        return {"configurable": {"checkpoint_id": self.replay.bound}}
-
-    @override
-    def listed(self, config: RunnableConfig | None) -> None:
-        if self._addressed and config is not None and (inside := namespace(config)):
-            self._visit(inside)
-
-    def _visit(self, inside: str) -> bool:
-        replay = self.replay or Replay()
-        place = inside.rsplit(":", 1)[0]
-        if place in replay.visited:
-            return False
-        self.replay = replace(replay, visited=(*replay.visited, place))
-        return True
+        self._dropped = untracked(graph) if run.resuming is None else frozenset()
 
     @override
     def loaded(self, config: RunnableConfig, found: CheckpointTuple | None) -> CheckpointTuple | None:
-        if not namespace(config):
-            if self.stop is None:
-                self._starts_from(found)
-            seen = without_ours(found)
-            return dropped(seen, self._untracked) if seen and self._untracked and self._fresh else seen
-        if not config["configurable"].get("checkpoint_id"):
-            set_resuming(config, found is not None and begun_in_this_step(config, found))
-        return found
+        seen = super().loaded(config, found)
+        if namespace(config):
+            return seen
+        if self.stop is None:
+            self._starts_from(found)
+        if seen is not None and self._dropped:
+            seen = dropped(seen, self._dropped)
+        return with_tasks_done(seen, self._request.given_up) if seen else None
 
     def _starts_from(self, found: CheckpointTuple | None) -> None:
         self.stop = stop_after(found, self._request.recursion_limit)
@@ -146,9 +100,5 @@ class Attempt(Watch):
             return writes
         if task_id == NULL_TASK_ID and self._request.kind == "start" and self._request.run_id:
             return [*writes, (COMMAND_STORED, self._request.run_id)]
-        self.failures.extend((task_id, value) for channel, value in writes if channel == ERROR)
+        self.note_failures(writes, task_id)
         return writes
-
-    @override
-    def broke(self, error: Exception) -> None:
-        self.broken.append(error)

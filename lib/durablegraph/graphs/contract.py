@@ -96,6 +96,10 @@ class StepRequest:
     with the first real super-step."""
     replay: Replay | None = None
     """What the last outcome said, for a run that travels in time."""
+    given_up: frozenset[str] = frozenset()
+    """For `advance` only: ids of tasks to commit without, as if they had finished and written nothing."""
+    fanned_out: bool = False
+    """For `advance` only: the tasks were run by `fanout`, which has shown their parts of the stream already."""
     stream: StreamOptions | None = None
     """Which stream parts are wanted; `None`: only what the outcome itself needs."""
     with_values: bool = False
@@ -153,4 +157,47 @@ class StepOutcome:
     """The run's output as plain `invoke` returns it when finished; otherwise the state's values if `with_values`."""
     executed: bool = True
     commits: int = 0
+    replay: Replay | None = None
+    commanded: bool = False
+    """A stored `Command` enters the next super-step, so that it cannot be fanned out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Tasks of one super-step that are executed together, apart from the others.
+
+    `ids` are our tasks; `sends` the positions of those of ours that a `Send` made; `fence` the ids of all other tasks
+    that edges made. Tasks of other sends need no naming: their positions are not ours.
+    """
+
+    ids: tuple[str, ...]
+    sends: tuple[int, ...] = ()
+    fence: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFailure:
+    """A task that failed: its node, and the exception by name and text, and as it is."""
+
+    id: str
+    node: str | None
+    type: str
+    message: str
+    cause: BaseException
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkOutcome:
+    """What became of a chunk's tasks, by their ids. Nothing is committed, but the writes of finished tasks are stored.
+
+    `asking` wait for an answer; what they ask is told by `describe`, for all tasks of the super-step at once. `stopped`
+    are at a static breakpoint inside a subgraph. A task that is in none of these has to be run again: the call was
+    drained, or a failed task of the same chunk stopped it.
+    """
+
+    finished: tuple[str, ...] = ()
+    asking: tuple[str, ...] = ()
+    stopped: tuple[str, ...] = ()
+    failures: tuple[TaskFailure, ...] = ()
+    executed: bool = True
     replay: Replay | None = None

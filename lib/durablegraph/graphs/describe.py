@@ -5,11 +5,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 from langgraph.errors import GraphDrained
 from langgraph.types import Interrupt, PregelTask, StateSnapshot
-from typing_extensions import override
 
 from durablegraph.errors import NotFound
 from durablegraph.graphs.contract import (
@@ -29,9 +27,11 @@ from durablegraph.graphs.internals import (
     moved_since_interrupt,
     namespace,
     statuses,
+    with_handlers_done,
 )
 from durablegraph.graphs.journal import STOPPED, marked, without_ours
-from durablegraph.graphs.saver_view import Known, Watch, watched
+from durablegraph.graphs.saver_view import watched
+from durablegraph.graphs.watching import Watching
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +58,17 @@ async def describe(
     `head` is the head where it is loaded already; it must not be used afterwards. Raises `NotFound` for a thread
     without a checkpoint.
     """
-    found = head or await saver.aget_tuple({"configurable": {"thread_id": thread_id, "checkpoint_ns": ""}})
-    if found is None:
+    marks = head or await saver.aget_tuple({"configurable": {"thread_id": thread_id, "checkpoint_ns": ""}})
+    if marks is None:
         raise NotFound(f"Thread {thread_id!r} has no checkpoint yet; start a run on it first.")
+    found = with_handlers_done(graph, without_ours(marks))
     reader = copy.copy(graph)
-    reader.checkpointer = watched(saver, _Reader(found))
+    reader.checkpointer = watched(saver, Watching(graph, found, replay=None, addressed=False))
     before = interrupt_before or graph.interrupt_before_nodes
     after = interrupt_after or graph.interrupt_after_nodes
     asked = moved_since_interrupt(found.checkpoint)
     look = await (_look_past_command if has_command(found) else _look)(reader, thread_id, found, before)
-    stopped = look.stopped or bool(marked(found, STOPPED)) or (asked and await _stops_after(reader, found, after))
+    stopped = look.stopped or bool(marked(marks, STOPPED)) or (asked and await _stops_after(reader, found, after))
     return await _outcome(reader, found, look, stop=stop, stopped=stopped)
 
 
@@ -119,6 +120,7 @@ async def _outcome(reader: Graph, found: CheckpointTuple, look: _Look, *, stop: 
         ),
         values=output(reader, look.values) if status is StepStatus.FINISHED else look.values,
         executed=False,
+        commanded=has_command(found),
     )
 
 
@@ -193,21 +195,3 @@ def output(graph: Graph, values: Any) -> Any:
             else values
         )
     return {name: values[name] for name in wanted if name in values} if isinstance(values, dict) else values
-
-
-class _Reader(Watch):
-    """Gives what is loaded already, and hides our marks."""
-
-    def __init__(self, head: CheckpointTuple) -> None:
-        self._head: CheckpointTuple | None = head
-
-    @override
-    def known(self, config: RunnableConfig) -> Known | None:
-        if self._head is None or namespace(config) or config["configurable"].get("checkpoint_id"):
-            return None
-        head, self._head = self._head, None
-        return Known(head)
-
-    @override
-    def loaded(self, config: RunnableConfig, found: CheckpointTuple | None) -> CheckpointTuple | None:
-        return found if namespace(config) else without_ours(found)

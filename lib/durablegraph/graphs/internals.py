@@ -4,7 +4,9 @@ Each name has a test in ``tests/unit/graphs/test_internals.py`` that fails loudl
 The names are imported here, so one that disappears stops the app at import, not in the middle of a run.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import copy
+from binascii import unhexlify
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeGuard
 
 from langchain_core.runnables import RunnableConfig
@@ -12,7 +14,9 @@ from langgraph._internal._constants import (
     CONFIG_KEY_CHECKPOINT_MAP,
     CONFIG_KEY_RESUMING,
     ERROR,
+    ERROR_SOURCE_NODE,
     INTERRUPT,
+    NO_WRITES,
     NULL_TASK_ID,
     PUSH,
     RESUME,
@@ -24,6 +28,8 @@ from langgraph.checkpoint.base import Checkpoint, CheckpointTuple, PendingWrite
 from langgraph.managed.base import is_managed_value
 from langgraph.managed.is_last_step import IsLastStepManager, RemainingStepsManager
 from langgraph.pregel import Pregel, _loop
+from langgraph.pregel._algo import _xxhash_str
+from langgraph.pregel._read import PregelNode
 from langgraph.pregel._task_status import TaskStatus, read_task_statuses
 from langgraph.pregel._utils import is_xxh3_128_hexdigest
 from langgraph.types import Send
@@ -53,6 +59,8 @@ __all__ = [
 ]
 
 Graph = Pregel[Any, Any, Any, Any]
+
+_NOWHERE = "__durablegraph_nowhere__"
 
 RESUMING = CONFIG_KEY_RESUMING
 """Key in `configurable`: whether a loop continues what it finds (True) or begins with its input (False)."""
@@ -100,6 +108,67 @@ def has_command(found: CheckpointTuple) -> bool:
 def types_in(schemas: Iterable[type[Any]], channels: Mapping[str, Any]) -> set[tuple[str, ...]]:
     """The (module, name) of every type that these schemas and channels name, and of LangChain's messages."""
     return set(build_serde_allowlist(schemas=list(schemas), channels=dict(channels)))
+
+
+def with_handlers_done(graph: Graph, found: CheckpointTuple) -> CheckpointTuple:
+    """The tuple with the writes of each error handler that finished shown as those of the task that failed.
+
+    LangGraph finds a failed task's handler again by a one-way hash, and runs it once more whenever it loads the
+    super-step. Only the root graph's handlers are recognised.
+    """
+    handlers = _handlers(graph, found)
+    if not handlers:
+        return found
+    status_of = statuses(found.pending_writes)
+    finished = {task for task, status in status_of.items() if status.finished}
+    done = {handler: failed for handler, failed in handlers.items() if handler in finished}
+    failed_tasks = set(done.values())
+    shown = [
+        (done.get(task, task), channel, value)
+        for task, channel, value in found.pending_writes or ()
+        if task not in failed_tasks
+    ]
+    return found._replace(pending_writes=shown) if done else found
+
+
+def _handlers(graph: Graph, found: CheckpointTuple) -> dict[str, str]:
+    """Ids of the tasks that handle failures, each with the id of the task that failed."""
+    made = {}
+    step = str(found.metadata.get("step", -1) + 1)
+    checkpoint = unhexlify(found.checkpoint["id"].replace("-", ""))
+    for task, channel, node in found.pending_writes or ():
+        handler = graph.node_error_handler_map.get(node) if channel == ERROR_SOURCE_NODE else None
+        if handler:
+            place = f"{node}:{task}|{handler}"
+            made[_xxhash_str(checkpoint, place, step, handler, PUSH, "node_error_handler", task)] = task
+    return made
+
+
+def with_tasks_done(found: CheckpointTuple, tasks: Collection[str]) -> CheckpointTuple:
+    """The tuple with tasks shown as finished without output, whatever they have recorded."""
+    if not tasks:
+        return found
+    others = [write for write in found.pending_writes or () if write[0] not in tasks]
+    return found._replace(pending_writes=[*others, *((task, NO_WRITES, None) for task in tasks)])
+
+
+def with_sends_blanked(graph: Graph, found: CheckpointTuple, kept: Collection[int]) -> tuple[Graph, CheckpointTuple]:
+    """The graph and the tuple in which only the pending sends at these positions make tasks.
+
+    The others keep their places, which are part of a task's id, but go to a node that has nothing to run.
+    """
+    pending = found.checkpoint["channel_values"].get(TASKS)
+    if not pending:
+        return graph, found
+    blank = Send(_NOWHERE, None)
+    values = {
+        **found.checkpoint["channel_values"],
+        TASKS: [send if at in kept else blank for at, send in enumerate(pending)],
+    }
+    made = copy.copy(graph)
+    made.nodes = {**graph.nodes, _NOWHERE: PregelNode(channels=[], triggers=[])}
+    checkpoint: Any = {**found.checkpoint, "channel_values": values}
+    return made, found._replace(checkpoint=checkpoint)
 
 
 def statuses(writes: Sequence[PendingWrite] | None) -> dict[str, TaskStatus]:

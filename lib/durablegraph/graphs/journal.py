@@ -19,7 +19,7 @@ ANSWERED = "__durablegraph_answered__"
 """The id of the interrupt that a run's bare resume value was meant for, stored before it is used."""
 
 STOPPED = "__durablegraph_stopped__"
-"""A static breakpoint inside a subgraph was reached: without a mark nothing tells it from a crash."""
+"""The id of a task in whose subgraph a static breakpoint was reached: without a mark nothing tells it from a crash."""
 
 _OURS = frozenset((COMMAND_STORED, ANSWERED, STOPPED))
 
@@ -29,9 +29,9 @@ def mark_task(mark: str, run_id: str) -> str:
     return str(uuid5(NAMESPACE_OID, f"{mark}/{run_id}"))
 
 
-def without_ours(found: CheckpointTuple | None) -> CheckpointTuple | None:
+def without_ours(found: CheckpointTuple) -> CheckpointTuple:
     """The tuple as LangGraph is to see it."""
-    if found is None or not any(channel in _OURS for _, channel, _ in found.pending_writes or ()):
+    if not any(channel in _OURS for _, channel, _ in found.pending_writes or ()):
         return found
     return found._replace(pending_writes=[write for write in found.pending_writes or () if write[1] not in _OURS])
 

@@ -4,10 +4,13 @@ Beside the caller's modes the mode ``checkpoints`` is always on: its part for th
 next, which saves loading the checkpoint again.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from typing_extensions import override
+
 from durablegraph.graphs.contract import StreamOptions
+from durablegraph.graphs.internals import INTERRUPT
 
 CHECKPOINTS = "checkpoints"
 
@@ -51,9 +54,16 @@ class Parts:
                 self._arrived(payload)
             if shown == self._repeated:
                 return
+        if not inside and not self._keeps(chunk, mode, payload):
+            return
         if self._options is None or (mode not in self._modes if self._many else mode != self._modes):
             return
         yield self._shaped(chunk, inside, mode, payload)
+
+    def _keeps(self, chunk: Any, mode: str, payload: Any) -> bool:
+        """Whether a part of the root graph is this call's to show."""
+        del chunk, mode, payload
+        return True
 
     def _opened(self, chunk: Any) -> tuple[tuple[str, ...], str, Any]:
         if self._options is None:
@@ -87,3 +97,49 @@ class Parts:
         if self.last is not None and self._shown(CHECKPOINTS, self.last) != self._shown(CHECKPOINTS, payload):
             self.executed = tuple(self.last["next"])
         self.last = payload
+
+
+class TaskParts(Parts):
+    """The parts of a chunk's tasks: none of the super-step as a whole, and none of the tasks shown as finished."""
+
+    def __init__(self, options: StreamOptions | None, *, fenced: frozenset[str]) -> None:
+        super().__init__(options, repeated=None)
+        self._fenced = fenced
+
+    @override
+    def _keeps(self, chunk: Any, mode: str, payload: Any) -> bool:
+        if mode == "debug" and payload["type"] != "checkpoint":
+            mode, payload = "tasks", payload["payload"]
+        match mode:
+            case "tasks":
+                return payload["id"] not in self._fenced
+            case "values":
+                asked = chunk.get("interrupts") if isinstance(chunk, dict) else None
+                return bool(asked or (isinstance(payload, dict) and payload.get(INTERRUPT)))
+            case "updates" if _from_cache(payload):
+                return any(value is not None for key, value in payload.items() if not key.startswith("__"))
+            case "updates":
+                return not isinstance(payload, dict) or payload.get(INTERRUPT) != ()
+        return mode not in {"checkpoints", "debug"}
+
+
+class CommitParts(Parts):
+    """The parts of a commit: none of the tasks, which have shown theirs where they ran."""
+
+    def __init__(self, options: StreamOptions | None, *, repeated: str | None, executed: Collection[str]) -> None:
+        super().__init__(options, repeated=repeated)
+        self._executed = executed
+
+    @override
+    def _keeps(self, chunk: Any, mode: str, payload: Any) -> bool:
+        del chunk
+        if mode == "debug" and payload["type"] == "task":
+            mode, payload = "tasks", payload["payload"]
+        if mode == "tasks":
+            return payload["id"] not in self._executed
+        return mode != "updates" or not _from_cache(payload)
+
+
+def _from_cache(payload: Any) -> bool:
+    """Whether an update is one that a finished task had stored."""
+    return isinstance(payload, dict) and bool((payload.get("__metadata__") or {}).get("cached"))

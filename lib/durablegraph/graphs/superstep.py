@@ -10,31 +10,29 @@ LangGraph's own loop runs the graph; we end it when the checkpoint of the super-
 What a call repeats after a crash, and what it must not, is decided in `plan`.
 """
 
-import copy
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any, NoReturn
+from typing import Any
 
-from langchain_core.runnables import RunnableConfig
 from langgraph.cache.base import BaseCache
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 from langgraph.errors import ErrorCode, GraphDrained, GraphRecursionError, create_error_message
 from langgraph.runtime import RunControl
 from langgraph.store.base import BaseStore
 
-from durablegraph.errors import DurableGraphError, InvariantBroken, NodeFailed, RunError, StepLimitReached
+from durablegraph.errors import InvariantBroken, StepLimitReached
 from durablegraph.graphs.attempt import Attempt
+from durablegraph.graphs.calling import call_config, head_of, prepared
 from durablegraph.graphs.contract import OnPart, PendingTask, StepOutcome, StepRequest, StepStatus
 from durablegraph.graphs.control import StepControl
 from durablegraph.graphs.describe import describe, named, output
-from durablegraph.graphs.internals import RESUMING, Graph, count_over_the_run, send_positions
+from durablegraph.graphs.faults import raise_fault
+from durablegraph.graphs.internals import Graph, send_positions, statuses
 from durablegraph.graphs.journal import ANSWERED, STOPPED, mark_task
-from durablegraph.graphs.parts import Parts
+from durablegraph.graphs.parts import CommitParts, Parts
 from durablegraph.graphs.plan import Plan, Run, Tell, plan
-from durablegraph.graphs.run_scoped import kept_within_run, untracked
-from durablegraph.graphs.saver_view import watched
 
 __all__ = ["StepOutcome", "StepRequest", "SuperStep", "run_superstep"]
 
@@ -99,25 +97,27 @@ class SuperStep:
     async def parts(self) -> AsyncGenerator[Any, None]:
         """Do it, yielding the stream parts that the request asks for. To be iterated once."""
         request = self._request
-        head = await self._saver.aget_tuple(self._root())
+        head = await self._saver.aget_tuple(head_of(self._request.thread_id))
         decided = await plan(self._saver, request, head)
         if isinstance(decided, Tell) or decided.look:
             told = await self._tell(decided, head)
             if isinstance(decided, Tell) or told.status is not StepStatus.ADVANCE:
                 self._outcome = told
                 return
-            head = await self._saver.aget_tuple(self._root())
+            head = await self._saver.aget_tuple(head_of(self._request.thread_id))
         if decided.answering:
             await self._mark(head, ANSWERED, decided.answering)
         attempt = Attempt(self._graph, request, head, self._control, run=decided, clock=self._clock)
-        seen = Parts(request.stream, repeated=request.expect if request.kind == "advance" else None)
+        seen = self._seen(head)
         async with aclosing(self._run(decided, attempt, seen)) as wanted:
             async for part in wanted:
                 yield part
 
     async def _run(self, run: Run, attempt: Attempt, seen: Parts) -> AsyncGenerator[Any, None]:
         drained = False
-        stream = self._prepared(run, attempt).astream(run.input, self._config(run), **self._options(seen))
+        graph = prepared(self._graph, self._saver, attempt, stop=run.stop, store=self._store, cache=self._cache)
+        config = call_config(self._request, resuming=run.resuming, addressed=run.addressed)
+        stream = graph.astream(run.input, config, **self._options(seen))
         try:
             async with aclosing(stream) as chunks:  # type: ignore[type-var]  # it is an asynchronous generator
                 async for chunk in chunks:
@@ -126,34 +126,17 @@ class SuperStep:
         except GraphDrained as error:
             drained = True
             if not self._control.step_done and self._control.drained_by_caller is None:
-                _failed(error, attempt, seen)  # a node drained a graph of its own
+                raise_fault(error, attempt, seen)  # a node drained a graph of its own
         except Exception as error:  # noqa: BLE001 -- sorted into the graph's faults and everybody else's
-            _failed(error, attempt, seen)
+            raise_fault(error, attempt, seen)
         self._outcome = await self._ended(attempt, seen, drained=drained)
 
-    def _prepared(self, run: Run, attempt: Attempt) -> Graph:
-        graph = copy.copy(self._graph)
-        graph.checkpointer = watched(self._saver, attempt)
-        if self._store is not None:
-            graph.store = self._store
-        if self._cache is not None:
-            graph.cache = self._cache
-        if run.stop is not None:
-            graph.channels = count_over_the_run(graph, run.stop)
-        if untracked(graph):
-            graph.channels = kept_within_run(graph.channels)
-        return graph
-
-    def _config(self, run: Run) -> RunnableConfig:
+    def _seen(self, head: CheckpointTuple | None) -> Parts:
         request = self._request
-        place: dict[str, Any] = {**request.config.get("configurable", {}), "thread_id": request.thread_id}
-        if not run.addressed:
-            place.pop("checkpoint_id", None)
-            place.pop("checkpoint_map", None)
-        if run.resuming is not None:
-            place[RESUMING] = run.resuming
-        config: Any = {**request.config, "configurable": place, "recursion_limit": request.recursion_limit}
-        return config  # type: ignore[no-any-return]  # a TypedDict made by merging
+        repeated = request.expect if request.kind == "advance" else None
+        if request.fanned_out and head is not None:
+            return CommitParts(request.stream, repeated=repeated, executed=statuses(head.pending_writes))
+        return Parts(request.stream, repeated=repeated)
 
     def _options(self, seen: Parts) -> dict[str, Any]:
         request = self._request
@@ -166,13 +149,10 @@ class SuperStep:
             "interrupt_after": request.interrupt_after,
         }
 
-    def _root(self) -> RunnableConfig:
-        return {"configurable": {"thread_id": self._request.thread_id, "checkpoint_ns": ""}}
-
     async def _mark(self, head: CheckpointTuple | None, mark: str, value: str) -> None:
         if head is not None:
-            task = mark_task(mark, self._request.run_id or "")
-            await self._saver.aput_writes(head.config, [(mark, value)], task)
+            owner = mark_task(mark, value if mark == STOPPED else self._request.run_id or "")
+            await self._saver.aput_writes(head.config, [(mark, value)], owner)
 
     async def _describe(self, stop: int, head: CheckpointTuple | None = None) -> StepOutcome:
         request = self._request
@@ -230,7 +210,11 @@ class SuperStep:
         if drained or outcome.status is not StepStatus.ADVANCE:
             return outcome
         # Open tasks that nothing explains: a static breakpoint inside a subgraph.
-        await self._mark(await self._saver.aget_tuple(self._root()), STOPPED, self._request.kind)
+        head = await self._saver.aget_tuple(head_of(self._request.thread_id))
+        asking = {question.task for question in outcome.interrupts}
+        for task in outcome.tasks:
+            if not task.done and task.id not in asking:
+                await self._mark(head, STOPPED, task.id)
         return replace(outcome, status=StepStatus.INTERRUPTED if outcome.interrupts else StepStatus.BREAKPOINT)
 
     def _within_limit(self, outcome: StepOutcome, step: int, stop: int, *, executed: tuple[str, ...] = ()) -> None:
@@ -248,31 +232,3 @@ class SuperStep:
             f"The run executed {limit} super-steps, its recursion_limit, without coming to an end. "
             "Give the run a higher `recursion_limit`, or look for a loop that never ends."
         ) from cause
-
-
-def _failed(error: Exception, attempt: Attempt, seen: Parts) -> NoReturn:
-    """Raise what the exception stands for: the graph's fault, or everybody else's."""
-    chain = list(_causes(error))
-    if isinstance(error, DurableGraphError) and not isinstance(error, RunError):
-        raise error
-    if broken := next((each for each in attempt.broken if any(link is each for link in chain)), None):
-        if not isinstance(broken, TypeError):
-            raise error
-        raise NodeFailed(
-            f"The state cannot be stored: {broken}. Values that pass from one super-step to the next must be "
-            "serializable, those of UntrackedValue channels too; open resources inside the nodes that use them.",
-            type_=type(broken).__name__,
-            node=None,
-        ) from error
-    if isinstance(error, GraphRecursionError):
-        raise StepLimitReached(str(error)) from error
-    raised_by = (task for task, failure in attempt.failures if any(failure is link for link in chain))
-    node = next((name for task in raised_by if (name := seen.name_of(task))), None)
-    raise NodeFailed(str(error) or repr(error), type_=type(error).__name__, node=node) from error
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    link: BaseException | None = error
-    while link is not None:
-        yield link
-        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)

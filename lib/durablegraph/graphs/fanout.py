@@ -1,0 +1,311 @@
+"""Executes single tasks of a super-step, each wherever it is called, and leaves the commit to a call of its own.
+
+The tasks of the next super-step follow from the checkpoint alone, ids included, so every worker finds the same ones. A
+call for some of them loads the checkpoint, is shown the others as finished, stores the writes of its own under that
+checkpoint as LangGraph's pending writes, and commits nothing. When all have finished, an ordinary `run_superstep` with
+``kind="advance"`` finds nothing left to execute, applies the writes in LangGraph's order, and commits.
+
+Not for a super-step that a `Command` enters: its tasks cannot be told beforehand. `may_fan_out` knows.
+"""
+
+from asyncio import CancelledError
+from collections.abc import AsyncGenerator, Collection, Sequence
+from contextlib import aclosing
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.cache.base import BaseCache
+from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointMetadata, CheckpointTuple
+from langgraph.errors import GraphDrained
+from langgraph.runtime import RunControl
+from langgraph.store.base import BaseStore
+from langgraph.types import Command
+from typing_extensions import override
+
+from durablegraph.errors import InvariantBroken, RunError, StaleHead
+from durablegraph.graphs.calling import call_config, head_of, prepared
+from durablegraph.graphs.contract import (
+    Chunk,
+    ChunkOutcome,
+    OnPart,
+    PendingTask,
+    Replay,
+    StepOutcome,
+    StepRequest,
+    StepStatus,
+    TaskFailure,
+)
+from durablegraph.graphs.control import StepControl
+from durablegraph.graphs.faults import raise_fault
+from durablegraph.graphs.internals import (
+    Graph,
+    TaskStatus,
+    namespace,
+    statuses,
+    with_handlers_done,
+    with_sends_blanked,
+    with_tasks_done,
+)
+from durablegraph.graphs.journal import STOPPED, mark_task, marked
+from durablegraph.graphs.parts import Parts, TaskParts
+from durablegraph.graphs.saver_view import Fence, Writes
+from durablegraph.graphs.watching import Watching
+
+NOWHERE = ("\0nowhere",)
+"""Static breakpoints that match no node; an empty list would mean the graph's own, which the commit looks at."""
+
+
+def chunks(tasks: Sequence[PendingTask], size: int = 1) -> tuple[Chunk, ...]:
+    """The tasks that are not finished, `size` at a time, in LangGraph's order."""
+    waiting = [task for task in tasks if not task.done]
+    edges = [task.id for task in tasks if task.send is None]
+    return tuple(_chunk(waiting[at : at + size], edges) for at in range(0, len(waiting), size))
+
+
+def _chunk(ours: Sequence[PendingTask], edges: Sequence[str]) -> Chunk:
+    ids = tuple(task.id for task in ours)
+    return Chunk(
+        ids=ids,
+        sends=tuple(task.send for task in ours if task.send is not None),
+        fence=tuple(edge for edge in edges if edge not in ids),
+    )
+
+
+def may_fan_out(outcome: StepOutcome) -> bool:
+    """Whether the next super-step can be executed task by task, and has tasks enough that it matters."""
+    return outcome.status is StepStatus.ADVANCE and len(outcome.tasks) > 1 and not outcome.commanded
+
+
+def visited_together(replays: Sequence[Replay | None]) -> Replay | None:
+    """What a run that travels in time remembers after all chunks of a super-step."""
+    known = [replay for replay in replays if replay is not None]
+    if not known:
+        return None
+    places = dict.fromkeys(place for replay in known for place in replay.visited)
+    return Replay(bound=known[0].bound, visited=tuple(places))
+
+
+async def run_tasks(
+    graph: Graph,
+    saver: BaseCheckpointSaver[Any],
+    request: StepRequest,
+    chunk: Chunk,
+    *,
+    store: BaseStore | None = None,
+    cache: BaseCache[Any] | None = None,
+    control: RunControl | None = None,
+    on_part: OnPart | None = None,
+) -> ChunkOutcome:
+    """Execute the tasks of a chunk and store their writes. Safe to deliver any number of times.
+
+    `request` is the one that would execute the whole super-step: `expect` is its checkpoint; `resume` answers what the
+    chunk's tasks ask. A finished task is not executed again, nor one that waits for an answer which is not given; one
+    that failed is. Raises `StaleHead` where the super-step is committed already; what tasks raise is in the outcome.
+    """
+    step = TaskStep(graph, saver, request, chunk, store=store, cache=cache, control=control)
+    async with aclosing(step.parts()) as parts:
+        async for part in parts:
+            if on_part is not None:
+                await on_part(part)
+    return step.outcome
+
+
+class TaskStep:
+    """One call for a chunk: iterate `parts()` to its end, then read `outcome`."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        saver: BaseCheckpointSaver[Any],
+        request: StepRequest,
+        chunk: Chunk,
+        *,
+        store: BaseStore | None = None,
+        cache: BaseCache[Any] | None = None,
+        control: RunControl | None = None,
+    ) -> None:
+        self._graph = graph
+        self._saver = saver
+        self._request = request
+        self._chunk = chunk
+        self._store = store
+        self._cache = cache
+        self._control = StepControl(control)
+        self._outcome: ChunkOutcome | None = None
+
+    @property
+    def outcome(self) -> ChunkOutcome:
+        """What the call came to."""
+        if self._outcome is None:
+            raise InvariantBroken("A chunk's outcome was read before its parts were iterated to their end.")
+        return self._outcome
+
+    async def parts(self) -> AsyncGenerator[Any, None]:
+        """Do it, yielding the stream parts of these tasks. To be iterated once."""
+        found = await self._saver.aget_tuple(head_of(self._request.thread_id))
+        head = _planned(self._request, found)
+        watching = TaskWatch(self._graph, head, self._control, self._chunk, replay=self._request.replay)
+        opened = watching.open_tasks(self._request)
+        if not opened:
+            self._outcome = watching.outcome((), executed=False)
+            return
+        seen = TaskParts(self._request.stream, fenced=frozenset(self._chunk.fence))
+        async with aclosing(self._run(head, watching, seen, opened)) as wanted:
+            async for part in wanted:
+                yield part
+
+    async def _run(
+        self, head: CheckpointTuple, watching: "TaskWatch", seen: Parts, opened: Sequence[str]
+    ) -> AsyncGenerator[Any, None]:
+        graph, shown = with_sends_blanked(self._graph, head, frozenset(self._chunk.sends))
+        others = {*self._chunk.fence, *self._chunk.ids} - {*opened}
+        watching.show(with_tasks_done(shown, others))
+        waiting = statuses(head.pending_writes)
+        asked = {question.id for task in opened if task in waiting for question in waiting[task].pending_interrupts}
+        answers = {key: value for key, value in self._request.resume.items() if key in asked}
+        graph = prepared(graph, self._saver, watching, stop=self._request.stop, store=self._store, cache=self._cache)
+        config = call_config(self._request, resuming=None if answers else False)
+        stream = graph.astream(Command(resume=answers) if answers else None, config, **self._options(seen))
+        failures: tuple[TaskFailure, ...] = ()
+        try:
+            async with aclosing(stream) as chunks_:  # type: ignore[type-var]  # it is an asynchronous generator
+                async for chunk in chunks_:
+                    for part in seen.wanted(chunk):
+                        yield part
+        except GraphDrained as error:
+            if not self._control.step_done and self._control.drained_by_caller is None:
+                failures = _failures(error, watching, seen)
+        except Exception as error:  # noqa: BLE001 -- sorted into the graph's faults and everybody else's
+            failures = _failures(error, watching, seen)
+        else:
+            await self._mark_stopped(head, watching)
+        self._outcome = watching.outcome(failures, executed=True)
+
+    async def _mark_stopped(self, head: CheckpointTuple, watching: "TaskWatch") -> None:
+        """The graph returned without having come to its commit: what does not ask stopped inside a subgraph."""
+        if self._control.step_done:
+            return
+        asking = watching.outcome((), executed=True).asking
+        for task in watching.unfinished():
+            if task not in asking:
+                await self._saver.aput_writes(head.config, [(STOPPED, task)], mark_task(STOPPED, task))
+                watching.stopped.add(task)
+
+    def _options(self, seen: Parts) -> dict[str, Any]:
+        return {
+            **seen.arguments(),
+            "durability": "sync",
+            "control": self._control,
+            "context": self._request.context,
+            "interrupt_before": NOWHERE,
+            "interrupt_after": NOWHERE,
+        }
+
+
+class TaskWatch(Watching):
+    """Keeps the root graph from committing, and notes what becomes of the chunk's tasks."""
+
+    def __init__(
+        self, graph: Graph, head: CheckpointTuple, control: StepControl, chunk: Chunk, *, replay: Replay | None
+    ) -> None:
+        super().__init__(graph, head, replay=replay, addressed=False)
+        self._control = control
+        self._ids = chunk.ids
+        self._base = head
+        self._stored: list[tuple[str, str, Any]] = list(head.pending_writes or ())
+        self.stopped = {str(task) for task in marked(head, STOPPED) if task in chunk.ids}
+
+    def show(self, head: CheckpointTuple) -> None:
+        """What LangGraph is to see as the head."""
+        self._head = head
+
+    def status_of(self) -> dict[str, TaskStatus]:
+        """The status of each task that has stored anything, by id."""
+        now = self._base._replace(pending_writes=self._stored)
+        return statuses(with_handlers_done(self._graph, now).pending_writes)
+
+    def open_tasks(self, request: StepRequest) -> list[str]:
+        """Our tasks that there is something to do for, now that the request answers what it answers."""
+        found = self.status_of()
+        stopped = () if request.kind == "proceed" else self.stopped
+        return [
+            task
+            for task in self._ids
+            if task not in stopped and (task not in found or _open(found[task], request.resume.keys()))
+        ]
+
+    def unfinished(self) -> list[str]:
+        """Our tasks that have not finished."""
+        found = self.status_of()
+        return [task for task in self._ids if task not in found or not found[task].finished]
+
+    def outcome(self, failures: tuple[TaskFailure, ...], *, executed: bool) -> ChunkOutcome:
+        """What became of our tasks."""
+        found = {task: status for task, status in self.status_of().items() if task in self._ids}
+        failed = {failure.id for failure in failures}
+        return ChunkOutcome(
+            finished=tuple(task for task in self._ids if task in found and found[task].finished and task not in failed),
+            asking=tuple(task for task in self._ids if task in found and found[task].pending_interrupts),
+            failures=failures,
+            stopped=tuple(task for task in self._ids if task in self.stopped),
+            executed=executed,
+            replay=self.replay,
+        )
+
+    @override
+    def saving(
+        self, config: RunnableConfig, metadata: CheckpointMetadata
+    ) -> tuple[CheckpointMetadata, Fence | None] | None:
+        if namespace(config):
+            return metadata, None
+        self._control.end_step()
+        return None
+
+    @override
+    def writing(self, config: RunnableConfig, writes: Writes, task_id: str) -> Writes | None:
+        if not namespace(config):
+            self.note_failures(writes, task_id)
+            self._stored = [write for write in self._stored if write[0] != task_id]
+            self._stored += [(task_id, channel, value) for channel, value in writes]
+        return writes
+
+
+def _open(status: TaskStatus, answered: Collection[str]) -> bool:
+    if status.finished:
+        return False
+    return not status.pending_interrupts or any(question.id in answered for question in status.pending_interrupts)
+
+
+def _planned(request: StepRequest, found: CheckpointTuple | None) -> CheckpointTuple:
+    if found is not None and found.checkpoint["id"] == request.expect:
+        return found
+    raise StaleHead(
+        f"Thread {request.thread_id!r} is at checkpoint {found.checkpoint['id'] if found else None}, but the tasks "
+        f"belong to {request.expect}: the super-step is committed, or the thread was changed. Nothing was executed."
+    )
+
+
+def _failures(error: Exception, watching: TaskWatch, seen: Parts) -> tuple[TaskFailure, ...]:
+    """What our tasks raised; nothing where all of them finished, for then the commit raises what there is to raise."""
+    try:
+        raise_fault(error, watching, seen)
+    except RunError as fault:
+        cause = fault.__cause__ or fault
+    unfinished = watching.unfinished()
+    raised = {
+        task: failure
+        for task, failure in watching.failures
+        if task in unfinished and not isinstance(failure, CancelledError)
+    }
+    if unfinished and not raised:  # a task's error handler raised, or nobody said which task it was
+        raised = {unfinished[0]: cause}
+    return tuple(
+        TaskFailure(
+            id=task,
+            node=seen.name_of(task),
+            type=type(failure).__name__,
+            message=str(failure) or repr(failure),
+            cause=failure,
+        )
+        for task, failure in raised.items()
+    )
