@@ -15,10 +15,10 @@ from durablegraph.settings import Settings
 PREFIX = "DURABLEGRAPH_"
 
 INTRODUCTION = """\
-Environment variables, on Azure app settings. All are read and checked once, when a worker process needs them first: a
-value that is wrong is answered with one message that names every wrong variable, and nothing is started.
-`local.settings.json` (its `Values`) is where `durablegraph dev` and `func start` take them from; the environment of
-the process wins."""
+Environment variables; on Azure, app settings. All are read and checked once, when a worker process needs them first.
+When a value is wrong, every route answers `500 configuration` and the log has one message that names every wrong
+variable. `local.settings.json` (its `Values`) is where `durablegraph dev` and `func start` take them from; the
+environment of the process wins."""
 
 OTHERS: dict[str, tuple[str, str]] = {
     "DURABLEGRAPH_HUB": (

@@ -4,6 +4,7 @@ import ast
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -51,7 +52,9 @@ def test_every_page_is_reached_from_the_index() -> None:
         if page not in reached and page.suffix == ".md" and page.exists():
             reached.add(page)
             todo += linked(page).values()
-    assert [str(page.relative_to(ROOT)) for page in DOCS.rglob("*.md") if page not in reached] == []
+    assert [str(page.relative_to(ROOT)) for page in DOCS.rglob("*.md") if page not in reached] == [], (
+        "name the page in docs/README.md"
+    )
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
@@ -81,6 +84,15 @@ def test_every_python_block_runs(block: Block, tmp_path: Path) -> None:
         timeout=120,
         check=False,
     )
+    assert ran.returncode == 0, ran.stderr
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="JavaScript is checked where Node is installed")
+@pytest.mark.parametrize("block", blocks_in("js"), ids=str)
+def test_every_javascript_block_is_javascript(block: Block, tmp_path: Path) -> None:
+    script = tmp_path / "block.mjs"
+    script.write_text(block.text, encoding="utf-8")
+    ran = subprocess.run(["node", "--check", str(script)], capture_output=True, text=True, timeout=60, check=False)
     assert ran.returncode == 0, ran.stderr
 
 
