@@ -2,9 +2,9 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import sys
-import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,8 +14,11 @@ from durablegraph.host.app.context import InvocationLocal, context_for
 from durablegraph.host.app.conversion import NONE, decode, encode
 from durablegraph.host.app.indexing import LoadedApp, LoadedFunction, index_functions
 from durablegraph.host.app.loading import load_functions
+from durablegraph.host.app.stacks import own_stack, whole_stack
 from durablegraph.host.app.timestamps import quicken_history
-from durablegraph.host.invocation import FunctionIndex, Invocation, InvocationError, InvocationResult
+from durablegraph.host.invocation import Datum, FunctionIndex, Invocation, InvocationError, InvocationResult
+
+log = logging.getLogger(__name__)
 
 THREADS_SETTING = "PYTHON_THREADPOOL_THREAD_COUNT"
 
@@ -50,11 +53,11 @@ class FunctionApp:
                 returned = function.run(**arguments)
             finally:
                 self._local.invocation_id = None
-            return _finish(function, returned)
         except SystemExit:
             raise
         except BaseException as error:  # noqa: BLE001 -- whatever the user's code raises is the result of the call
-            return _failure(error)
+            return _failure(error, whole_stack(error))
+        return _finish(function, returned)
 
     async def run_async(self, call: Invocation) -> InvocationResult:
         """Await an async function on this event loop; as `run` otherwise. Cancelling this call passes through too."""
@@ -62,13 +65,13 @@ class FunctionApp:
         try:
             function = self._find(call)
             returned = await function.run(**self._arguments(function, call))
-            return _finish(function, returned)
         except SystemExit:
             raise
         except BaseException as error:
             if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
                 raise
-            return _failure(error)
+            return _failure(error, own_stack(error))
+        return _finish(function, returned)
 
     def _find(self, call: Invocation) -> LoadedFunction:
         function = self._app.functions.get(call.function)
@@ -98,32 +101,41 @@ async def run_anywhere(
 ) -> InvocationResult:
     """Run one call from the event loop, whichever kind its function is of."""
     if app.is_async(call.function):
-        return await app.run_async(call)
-    run: Callable[[Invocation], InvocationResult] = app.run
-    return await asyncio.get_running_loop().run_in_executor(threads, run, call)
+        result = await app.run_async(call)
+    else:
+        run: Callable[[Invocation], InvocationResult] = app.run
+        result = await asyncio.get_running_loop().run_in_executor(threads, run, call)
+    if result.error is not None:
+        _tell(call, result.error)
+    return result
+
+
+def _tell(call: Invocation, error: InvocationError) -> None:
+    """Log a failed call, as the real host does; an orchestrator's text ends where its protocol message begins."""
+    text = error.message.split("\n\n$OutOfProcData$", 1)[0]
+    log.error("%s %s failed: %s\n%s", call.kind, call.function, text, error.stack.rstrip())
 
 
 def _finish(function: LoadedFunction, returned: Any) -> InvocationResult:
+    try:
+        return InvocationResult(output=_encoded(function, returned))
+    except Exception as error:  # noqa: BLE001 -- a value that cannot be sent is a failed call
+        return _failure(error, own_stack(error))
+
+
+def _encoded(function: LoadedFunction, returned: Any) -> Datum:
     if function.signature.returns is None:
         if returned is not None:
             raise RuntimeError(f"function {function.name!r} without a $return binding returned a non-None value")
-        return InvocationResult(output=NONE)
+        return NONE
     output = encode(function.signature.returns, returned)
     sys.stdout.flush()
-    return InvocationResult(output=output)
+    return output
 
 
-def _failure(error: BaseException) -> InvocationResult:
+def _failure(error: BaseException, stack: str) -> InvocationResult:
     try:
         message = f"{type(error).__name__}: {error}"
     except Exception:  # noqa: BLE001 -- an exception whose text cannot be made is still a failure to report
         message = "Unhandled exception in function. Could not serialize original exception message."
-    return InvocationResult(error=InvocationError(message, _stack(error), type(error).__name__))
-
-
-def _stack(error: BaseException) -> str:
-    """The traceback, beginning with the worker's own frames above the call, as the real worker's does."""
-    within = error.__traceback__
-    above = within.tb_frame.f_back if within is not None else None
-    frames = [*(traceback.extract_stack(above) if above is not None else []), *traceback.extract_tb(within)]
-    return "".join(traceback.StackSummary.from_list(frames).format())
+    return InvocationResult(error=InvocationError(message, stack, type(error).__name__))
