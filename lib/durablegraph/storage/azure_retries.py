@@ -88,7 +88,10 @@ def explained(failed: RequestFailed, where: str) -> DurableGraphError:
     found = f"{where}: the storage service answered {failed.status} {failed.code}".rstrip()
     if failed.request_id:
         found += f" (request {failed.request_id})"
-    if isinstance(failed.cause, ClientAuthenticationError) and failed.status is None:
+    from_storage = bool(
+        failed.code or failed.request_id
+    )  # else the endpoint that gives out tokens answered, if any did
+    if isinstance(failed.cause, ClientAuthenticationError) and not from_storage:
         return ConfigurationError(
             f"{where}: no token could be had for the identity ({type(failed.cause).__name__}); expected a managed "
             "identity or a developer's sign-in; assign an identity to the app, or correct the __clientId setting"
