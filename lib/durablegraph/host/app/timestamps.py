@@ -19,9 +19,10 @@ def quicken_history() -> bool:
     """Replace the SDK's parser of timestamps, if it is there and is the one that is known; whether that was done."""
     module = sys.modules.get(_MODULE)
     dateutil = sys.modules.get("dateutil.parser")
-    if module is None or dateutil is None or getattr(module, _NAME, None) is not dateutil.parse:
+    slow: Callable[[str], datetime] | None = getattr(dateutil, "parse", None)
+    if module is None or slow is None or getattr(module, _NAME, None) is not slow:
         return False
-    setattr(module, _NAME, quick_parser(dateutil.parse))
+    setattr(module, _NAME, quick_parser(slow))
     return True
 
 

@@ -30,9 +30,43 @@ _ENGINE_STACK = (
     "   at Microsoft.Azure.WebJobs.Extensions.DurableTask.TaskActivityShim.RunAsync(TaskContext context, String rawInput) "
     "in /_/src/WebJobs.Extensions.DurableTask/Listener/TaskActivityShim.cs:line 108"
 )
+_EXIT_STACK = (
+    f"{_INVOKER_STACK}\n"
+    "   at Microsoft.Azure.WebJobs.Host.Executors.FunctionExecutor.ExecuteWithWatchersAsync(IFunctionInstanceEx instance, ParameterHelper parameterHelper, "
+    "ILogger logger, CancellationTokenSource functionCancellationTokenSource)\n"
+    "   at Microsoft.Azure.WebJobs.Host.Executors.FunctionExecutor.ExecuteWithLoggingAsync(IFunctionInstanceEx instance, FunctionStartedMessage message, "
+    "FunctionInstanceLogEntry instanceLogEntry, ParameterHelper parameterHelper, ILogger logger, CancellationToken cancellationToken)\n"
+    "   at Microsoft.Azure.WebJobs.Host.Executors.FunctionExecutor.TryExecuteAsync(IFunctionInstance functionInstance, CancellationToken cancellationToken) "
+    "in /_/src/Microsoft.Azure.WebJobs.Host/Executors/FunctionExecutor.cs:line 113\n"
+    "   at Microsoft.Azure.WebJobs.Host.Executors.TriggeredFunctionExecutor`1.TryExecuteAsync(TriggeredFunctionData input, "
+    "CancellationToken cancellationToken) in /_/src/Microsoft.Azure.WebJobs.Host/Executors/TriggeredFunctionExecutor.cs:line 56\n"
+    "   at Microsoft.Azure.WebJobs.Extensions.DurableTask.TaskActivityShim.RunAsync(TaskContext context, String rawInput) "
+    "in /_/src/WebJobs.Extensions.DurableTask/Listener/TaskActivityShim.cs:line 76"
+)
+_EXECUTOR_STACK = (
+    "   at Microsoft.Azure.WebJobs.Host.Executors.FunctionExecutor.ExecuteWithWatchersAsync(IFunctionInstanceEx instance, "
+    "ParameterHelper parameterHelper, ILogger logger, CancellationTokenSource functionCancellationTokenSource) "
+    "in /_/src/Executors/FunctionExecutor.cs:line 581\n"
+    "   at Microsoft.Azure.WebJobs.Host.Executors.FunctionExecutor.ExecuteWithLoggingAsync(IFunctionInstanceEx instance, "
+    "ParameterHelper parameterHelper, ILogger logger) in /_/src/Executors/FunctionExecutor.cs:line 527\n"
+)
+_DISPATCH_STACK = (
+    "   at Microsoft.Azure.WebJobs.Host.Executors.FunctionExecutor.TryExecuteAsync(IFunctionInstance functionInstance, "
+    "CancellationToken cancellationToken) in /_/src/Microsoft.Azure.WebJobs.Host/Executors/FunctionExecutor.cs:line 108\n"
+    "   at Microsoft.Azure.WebJobs.Host.Executors.TriggeredFunctionExecutor`1.TryExecuteAsync(TriggeredFunctionData input, "
+    "CancellationToken cancellationToken) in /_/src/Microsoft.Azure.WebJobs.Host/Executors/TriggeredFunctionExecutor.cs:line 56\n"
+    "   at Microsoft.Azure.WebJobs.Extensions.DurableTask.WorkerMessageDispatcher.InvokeActivityAsync(String functionName, "
+    "TaskContext context, String rawInput) in /_/src/WebJobs.Extensions.DurableTask/WorkerMessageDispatcher.cs:line 214\n"
+    "   at DurableTask.Core.TaskActivityDispatcher.<>c__DisplayClass17_0.<<OnProcessWorkItemAsync>b__1>d.MoveNext() "
+    "in /_/src/DurableTask.Core/TaskActivityDispatcher.cs:line 228\n"
+    "   at DurableTask.Core.Middleware.DispatchMiddlewarePipeline.RunAsync(DispatchMiddlewareContext context, "
+    "DispatchMiddlewareDelegate handler) in /_/src/DurableTask.Core/Middleware/DispatchMiddlewarePipeline.cs:line 43\n"
+    "--- End of stack trace from previous location ---\n"
+)
 _SHIM_STACK = (
     "   at Microsoft.Azure.WebJobs.Extensions.DurableTask.TaskOrchestrationShim.Execute(OrchestrationContext innerContext, String serializedInput) "
-    "in /_/src/WebJobs.Extensions.DurableTask/Listener/TaskOrchestrationShim.cs:line 148"
+    "in /_/src/WebJobs.Extensions.DurableTask/Listener/TaskOrchestrationShim.cs:line 121\n"
+    "   at DurableTask.Core.TaskOrchestration`4.Execute(OrchestrationContext context, String input) in /_/src/WebJobs.Extensions.DurableTask/Listener/TaskOrchestrationShim.cs:line 148"
 )
 
 
@@ -55,7 +89,10 @@ def activity_failed(name: str, error: InvocationError) -> Failure:
 def activity_lost(name: str, text: str) -> Failure:
     """The worker process ended; `text` says how."""
     kind = "Microsoft.Azure.WebJobs.Script.Workers.WorkerProcessExitException"
-    members = ['"Data":{"$type":"System.Collections.ListDictionaryInternal, System.Private.CoreLib"}', '"InnerException":null', '"HResult":-2146233088']
+    members = [
+        '"Data":{"$type":"System.Collections.ListDictionaryInternal, System.Private.CoreLib"}',
+        f'"InnerException":null,"HelpLink":null,"Source":"System.Private.CoreLib","HResult":-2146233088,"StackTrace":{quote(_EXIT_STACK)}',
+    ]
     head = f'"$type":"{kind}, Microsoft.Azure.WebJobs.Script","Message":{quote(text)}'
     return Failure(f"Activity function '{name}' failed: {text}", "{" + ",".join([head, *members]) + "}")
 
@@ -141,7 +178,7 @@ def unknown_function(name: str, kind: str, known: list[str]) -> str:
 
 def _exception(head: str, message: str, source: str) -> str:
     return (
-        f'{{{head},"Message":{quote(message)},"Data":null,"InnerException":null,"HelpURL":null,"StackTraceString":{quote(_ENGINE_STACK)},'
+        f'{{{head},"Message":{quote(message)},"Data":null,"InnerException":null,"HelpURL":null,"StackTraceString":{quote(_DISPATCH_STACK + _EXECUTOR_STACK + _ENGINE_STACK)},'
         f'"RemoteStackTraceString":null,"RemoteStackIndex":0,"ExceptionMethod":null,"HResult":-2146233088,"Source":"{source}","WatsonBuckets":null}}'
     )
 
@@ -156,6 +193,6 @@ def _user_exception(message: str, host_text: str) -> str:
     )
     return (
         f'{{"$type":"System.Exception, System.Private.CoreLib","ClassName":"System.Exception","Message":{quote(message)},"Data":null,"InnerException":{inner},'
-        f'"HelpURL":null,"StackTraceString":{quote(_ENGINE_STACK)},"RemoteStackTraceString":null,"RemoteStackIndex":0,'
+        f'"HelpURL":null,"StackTraceString":{quote(_EXECUTOR_STACK + _ENGINE_STACK)},"RemoteStackTraceString":null,"RemoteStackIndex":0,'
         '"ExceptionMethod":null,"HResult":-2146233088,"Source":"Microsoft.Azure.WebJobs.Script","WatsonBuckets":null}'
     )
