@@ -1,7 +1,6 @@
 """An instance dies though its run is fine: the run gets another instance and loses nothing."""
 
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -9,18 +8,13 @@ import time
 import httpx
 import pytest
 
-from tests.support.drive import ROOT, Host, make_app
-
-GRAPHS = ROOT / "tests" / "integration" / "api"
+from tests.support.drive import Host
+from tests.support.small import small_app
 
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory):
-    app = make_app(tmp_path_factory.mktemp("supervision") / "app", [])
-    shutil.copy(GRAPHS / "small.py", app / "small.py")
-    (app / "graphs").symlink_to(ROOT / "graphs")
-    shutil.copy(GRAPHS / "langgraph.json", app / "langgraph.json")
-    running = Host(app)
+    running = Host(small_app(tmp_path_factory.mktemp("supervision") / "app"))
     running.start()
     yield running
     running.stop()

@@ -5,7 +5,6 @@ in flight when a new version is deployed is one of these histories. Add files fo
 """
 
 import json
-import shutil
 import sys
 import tempfile
 import time
@@ -14,10 +13,10 @@ from typing import Any
 
 import httpx
 
-from tests.support.drive import ROOT, Host, make_app
+from tests.support.drive import ROOT, Host
+from tests.support.small import small_app
 
 HISTORIES = ROOT / "tests" / "fixtures" / "histories"
-GRAPHS = ROOT / "tests" / "integration" / "api"
 
 
 def start(api: httpx.Client, graph: str, **body: Any) -> str:
@@ -56,10 +55,7 @@ def runs(api: httpx.Client, host: Host) -> dict[str, str]:
 
 def main() -> None:
     folder = Path(tempfile.mkdtemp())
-    app = make_app(folder / "app", [])
-    shutil.copy(GRAPHS / "small.py", app / "small.py")
-    (app / "graphs").symlink_to(ROOT / "graphs")
-    shutil.copy(GRAPHS / "langgraph.json", app / "langgraph.json")
+    app = small_app(folder / "app")
     trace = folder / "trace.ndjson"
     host = Host(app, {"DURABLEGRAPH_STEPS_PER_EXECUTION": "6"}, arguments=("--trace", str(trace)))
     host.start()
