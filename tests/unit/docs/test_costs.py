@@ -1,0 +1,104 @@
+"""docs/explanation/costs.md says how many requests this code makes: they are counted here."""
+
+import re
+from collections import Counter
+
+from langgraph.graph import END, START, StateGraph
+from langgraph.types import interrupt
+from typing_extensions import TypedDict
+
+from durablegraph.api.instances import InstanceView
+from durablegraph.api.supervising import supervise
+from durablegraph.services import Services
+from durablegraph.storage.memory import MemoryObjectStore
+from tests.support.stores import CountingStore, Kind
+from tests.unit.docs.pages import DOCS
+from tests.unit.execution.durably import NOW, Durably, services_for
+
+ROW = re.compile(r"^\| ([^|]+) \| (\d+) \| (\d+) \| (\d+) \| (\d+) \|$", re.MULTILINE)
+
+
+class State(TypedDict, total=False):
+    n: int
+    to: int
+
+
+class Looked:
+    """Instances that all live; counts how often one is looked at."""
+
+    def __init__(self) -> None:
+        self.times = 0
+
+    async def view(self, run_id: str) -> InstanceView:
+        self.times += 1
+        return InstanceView("Running")
+
+
+def told(what: str) -> Counter[Kind]:
+    """The numbers of a row of the page."""
+    rows = {name.strip(): numbers for name, *numbers in ROW.findall((DOCS / "explanation/costs.md").read_text("utf-8"))}
+    return +Counter(dict(zip(Kind, map(int, rows[what]), strict=True)))
+
+
+def counting() -> StateGraph:
+    builder = StateGraph(State)
+    builder.add_node("count", lambda state: {"n": state["n"] + 1})
+    builder.add_edge(START, "count")
+    builder.add_conditional_edges("count", lambda state: "count" if state["n"] < state["to"] else END)
+    return builder
+
+
+def asking() -> StateGraph:
+    builder = StateGraph(State)
+    builder.add_node("ask", lambda _: {"n": interrupt("?")})
+    builder.add_edge(START, "ask")
+    return builder
+
+
+async def carried(steps: int) -> tuple[Counter[Kind], Counter[Kind]]:
+    """Requests to start a run of so many super-steps, and to carry it to its end."""
+    store = CountingStore(MemoryObjectStore())
+    run = Durably(services_for(counting().compile(), objects=store), cut=20)
+    await run.start({"n": 0, "to": steps})
+    started = store.start_anew()
+    assert (await run.carry()).status == "completed"
+    return started.requests, store.tally.requests
+
+
+async def waiting(runs: int) -> tuple[Services, CountingStore]:
+    store = CountingStore(MemoryObjectStore())
+    services = services_for(asking().compile(), objects=store)
+    for number in range(runs):
+        run = Durably(services, run_id=f"run{number}", thread_id=f"thread{number}")
+        await run.start({"n": 0})
+        assert (await run.carry()).status == "interrupted"
+    store.start_anew()
+    return services, store
+
+
+async def test_a_start_and_a_super_step_cost_what_the_page_says() -> None:
+    started, few = await carried(20)
+    _, many = await carried(40)
+    assert started == told("a start")
+    assert Counter({kind: (many[kind] - few[kind]) // 20 for kind in Kind}) == told("a super-step")
+    assert (many - few).total() <= 20 * told("a super-step").total() + 1, "segments are sealed now and then"
+
+
+async def test_a_waiting_run_costs_what_the_page_says() -> None:
+    looked, sweeps = Looked(), []
+    for runs in (1, 11):
+        services, store = await waiting(runs)
+        await supervise(services, looked, NOW)
+        sweeps.append(store.tally.requests)
+    one, eleven = sweeps
+    assert looked.times == 1 + 11
+    assert Counter({kind: (eleven[kind] - one[kind]) // 10 for kind in Kind}) == told("a look at a waiting run")
+    assert one - told("a look at a waiting run") == told("a sweep, besides")
+
+
+async def test_a_sweep_looks_at_two_hundred_runs_at_most() -> None:
+    looked = Looked()
+    services, _ = await waiting(201)
+    assert await supervise(services, looked, NOW) == 200
+    assert await supervise(services, looked, NOW) == 1
+    assert looked.times == 201
