@@ -13,11 +13,12 @@ from datetime import datetime, timedelta
 
 from durablegraph.host.hub import commands as c
 from durablegraph.host.hub import entities, events, failures, newtonsoft, turns
+from durablegraph.host.hub.actions import ActionType, action_type
+from durablegraph.host.hub.determinism import Operation
 from durablegraph.host.hub.events import Event, EventType
 from durablegraph.host.hub.failures import Failure
 from durablegraph.host.hub.functions import Functions
 from durablegraph.host.hub.options import DurableOptions, VersionFailure
-from durablegraph.host.hub.replay import ActionType, Operation
 from durablegraph.host.hub.rewinding import rewound
 from durablegraph.host.hub.state import ActivityTask, Entity, HubState, Instance, Message, Parent, RuntimeStatus, Turn
 from durablegraph.host.hub.versions import accepts
@@ -243,7 +244,7 @@ class Machine:
 
     def _conclude(self, instance: Instance, turn: Turn, answer: turns.Answer, now: datetime) -> None:
         stored = instance.history or []
-        verdict = turns.judge(instance.name, answer, stored, turn.events, fresh=instance.fresh, registry=self.functions)
+        verdict = turns.judge(instance.name, answer, stored, turn.events, fresh=instance.fresh, functions=self.functions)
         instance.turn, instance.updated = None, now
         if not (instance.fresh and verdict.custom_status is None):
             instance.custom_status = verdict.custom_status  # the first turn of a continued execution leaves the last one's standing
@@ -377,7 +378,7 @@ class Machine:
     # -- entities --------------------------------------------------------------------------------------------------
     def _send_to_entity(self, instance: Instance, operation: Operation, now: datetime) -> Event:
         action = operation.action
-        signal = action["actionType"] != ActionType.CALL_ENTITY
+        signal = action_type(action) != ActionType.CALL_ENTITY
         text = entities.request_text(
             operation=action["operation"],
             input_text=newtonsoft.quote(action["input"]) if action.get("input") is not None else None,

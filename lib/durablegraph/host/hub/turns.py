@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from durablegraph.host.hub import failures, newtonsoft
+from durablegraph.host.hub.actions import Action, leaf_count
 from durablegraph.host.hub.commands import TurnAnswered
+from durablegraph.host.hub.determinism import Operation
 from durablegraph.host.hub.events import Event, EventType
 from durablegraph.host.hub.functions import Functions
-from durablegraph.host.hub.replay import Action, Operation, Outcome, replay
+from durablegraph.host.hub.replay import Outcome, replay
 from durablegraph.host.hub.state import Instance, RuntimeStatus
 
 _STATUS_LIMIT_KIB = 16
@@ -75,7 +77,7 @@ def _checked(state: dict[str, Any], error: str | None, max_actions: int) -> Answ
     actions = state["actions"]
     if schema and len(actions) != 1:
         return Answer(error=f"With schema version {schema} exactly one list of actions is expected, {len(actions)} were found.")
-    if sum(_count(action) for group in actions for action in group) > max_actions:
+    if sum(leaf_count(action) for group in actions for action in group) > max_actions:
         return Answer(
             error=f"Maximum amount of orchestration actions ({max_actions:,}) has been reached. "
             "This value can be configured in host.json file as MaxOrchestrationActions."
@@ -93,11 +95,6 @@ def _checked(state: dict[str, Any], error: str | None, max_actions: int) -> Answ
     return Answer(actions, schema, bool(state.get("isDone")), output, custom_text, error)
 
 
-def _count(action: Action) -> int:
-    inner = action.get("compoundActions")
-    return sum(_count(item) for item in inner) if inner else 1
-
-
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """Where a turn leaves the instance. `output` counts when `status` is an ended one; `error` is what a parent sees."""
@@ -112,10 +109,10 @@ class Verdict:
     carried: list[Event] = field(default_factory=list)
 
 
-def judge(name: str, answer: Answer, stored: Sequence[Event], new: Sequence[Event], *, fresh: bool, registry: Functions) -> Verdict:
+def judge(name: str, answer: Answer, stored: Sequence[Event], new: Sequence[Event], *, fresh: bool, functions: Functions) -> Verdict:
     """Replays the answer over the history. `fresh`: the stored history is itself this turn's news."""
     try:
-        outcome = replay(answer.actions, answer.schema, [*stored, *new], 0 if fresh else len(stored), registry)
+        outcome = replay(answer.actions, answer.schema, [*stored, *new], 0 if fresh else len(stored), functions)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as malformed:
         error = f"The orchestrator's response holds an action that cannot be read: {malformed!r}"
         return Verdict(RuntimeStatus.FAILED, [], failures.orchestrator_failed(name, error), error, answer.custom_status)
