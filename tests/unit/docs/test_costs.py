@@ -2,12 +2,13 @@
 
 import re
 from collections import Counter
+from typing import cast
 
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import interrupt
 from typing_extensions import TypedDict
 
-from durablegraph.api.instances import InstanceView
+from durablegraph.api.instances import Instances, InstanceView
 from durablegraph.api.supervising import supervise
 from durablegraph.services import Services
 from durablegraph.storage.memory import MemoryObjectStore
@@ -24,13 +25,13 @@ class State(TypedDict, total=False):
 
 
 class Looked:
-    """Instances that all live; counts how often one is looked at."""
+    """Instances that all live; remembers which was looked at."""
 
     def __init__(self) -> None:
-        self.times = 0
+        self.runs: list[str] = []
 
     async def view(self, run_id: str) -> InstanceView:
-        self.times += 1
+        self.runs.append(run_id)
         return InstanceView("Running")
 
 
@@ -40,7 +41,7 @@ def told(what: str) -> Counter[Kind]:
     return +Counter(dict(zip(Kind, map(int, rows[what]), strict=True)))
 
 
-def counting() -> StateGraph:
+def counting() -> StateGraph[State]:
     builder = StateGraph(State)
     builder.add_node("count", lambda state: {"n": state["n"] + 1})
     builder.add_edge(START, "count")
@@ -48,7 +49,7 @@ def counting() -> StateGraph:
     return builder
 
 
-def asking() -> StateGraph:
+def asking() -> StateGraph[State]:
     builder = StateGraph(State)
     builder.add_node("ask", lambda _: {"n": interrupt("?")})
     builder.add_edge(START, "ask")
@@ -76,6 +77,10 @@ async def waiting(runs: int) -> tuple[Services, CountingStore]:
     return services, store
 
 
+async def sweep(services: Services, looked: Looked) -> int:
+    return await supervise(services, cast("Instances", looked), NOW)
+
+
 async def test_a_start_and_a_super_step_cost_what_the_page_says() -> None:
     started, few = await carried(20)
     _, many = await carried(40)
@@ -88,10 +93,10 @@ async def test_a_waiting_run_costs_what_the_page_says() -> None:
     looked, sweeps = Looked(), []
     for runs in (1, 11):
         services, store = await waiting(runs)
-        await supervise(services, looked, NOW)
+        await sweep(services, looked)
         sweeps.append(store.tally.requests)
     one, eleven = sweeps
-    assert looked.times == 1 + 11
+    assert len(looked.runs) == 1 + 11
     assert Counter({kind: (eleven[kind] - one[kind]) // 10 for kind in Kind}) == told("a look at a waiting run")
     assert one - told("a look at a waiting run") == told("a sweep, besides")
 
@@ -99,6 +104,6 @@ async def test_a_waiting_run_costs_what_the_page_says() -> None:
 async def test_a_sweep_looks_at_two_hundred_runs_at_most() -> None:
     looked = Looked()
     services, _ = await waiting(201)
-    assert await supervise(services, looked, NOW) == 200
-    assert await supervise(services, looked, NOW) == 1
-    assert looked.times == 201
+    assert await sweep(services, looked) == 200
+    assert await sweep(services, looked) == 1
+    assert len(set(looked.runs)) == 201
