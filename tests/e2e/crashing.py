@@ -49,7 +49,9 @@ class Survivor:
         environment = {"CRASH_COUNTS": str(self.folder / "counts")}
         if self.connection:
             environment |= {"AzureWebJobsStorage": self.connection, "DURABLEGRAPH_CONTAINER": self.container}
-        self.host = Host(make_app(self.folder / "app", SHIPPED), environment, workers=self.workers)
+        self.host = Host(
+            make_app(self.folder / "app", SHIPPED, served="served_shipped"), environment, workers=self.workers
+        )
 
     @property
     def container(self) -> str:

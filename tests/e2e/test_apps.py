@@ -22,7 +22,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def host(model, tmp_path_factory):
-    app = make_app(tmp_path_factory.mktemp("apps") / "app", APPS)
+    app = make_app(tmp_path_factory.mktemp("apps") / "app", APPS, served="served_apps")
     settings = {
         "DURABLEGRAPH_STEPS_PER_EXECUTION": "2",
         "DURABLEGRAPH_ALLOWED_TYPES": "tests.support.catalogue_graphs.apps.careful_agent:Summary",

@@ -17,7 +17,7 @@ EVERY = os.environ.get("CATALOGUE", "").split() or list(CASES)
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory):
-    app = make_app(tmp_path_factory.mktemp("catalogue") / "app", CASES)
+    app = make_app(tmp_path_factory.mktemp("catalogue") / "app", CASES, served="served_catalogue")
     with Host(app, {"DURABLEGRAPH_STEPS_PER_EXECUTION": "2"}) as running:
         yield running
 

@@ -14,7 +14,18 @@ from tests.support.drive import as_json, assert_same, history_as_json
 from tests.support.plain import in_order, run_plainly
 from tests.support.shipped import CLAIM, SHIPPED
 
-MOMENTS = [(kind, when) for kind in ("write", "activity", "journal") for when in ("before", "after")]
+MOMENTS = [f"{kind}:{when}" for kind in ("write", "activity", "journal") for when in ("before", "after")]
+SAMPLE = [
+    ("write:before", 0.3),
+    ("write:after", 0.7),
+    ("activity:before", 0.6),
+    ("activity:after", 0.3),
+    ("journal:before", 0.8),
+    ("journal:after", 0.5),
+]
+"""Moments, and how far into the run: each kind early and late, before and after."""
+
+GRAPHS = [pytest.param(name, marks=pytest.mark.xdist_group(f"crash-{name}")) for name in SHIPPED]
 BOOKED = {"expense_approval": [(CLAIM["id"], "480.00")]}
 
 pytestmark = pytest.mark.timeout(600)
@@ -52,40 +63,39 @@ async def moments_of(name, plain, folder, **more):
     return TOTALS[key]
 
 
-@pytest.mark.parametrize("name", SHIPPED)
-@pytest.mark.parametrize(("kind", "when"), MOMENTS, ids="-".join)
-@pytest.mark.parametrize("place", [0.3, 0.8])
-async def test_a_run_survives_a_kill(name, kind, when, place, plain, tmp_path):
-    total = (await moments_of(name, plain, tmp_path))[kind]
+@pytest.mark.parametrize("name", GRAPHS)
+@pytest.mark.parametrize(("moment", "place"), SAMPLE)
+async def test_a_run_survives_a_kill(name, moment, place, plain, tmp_path):
+    total = (await moments_of(name, plain, tmp_path))[moment.split(":")[0]]
     number = 1 + round(place * (total - 1))
 
-    survivor = await survive(plain, Survivor(SHIPPED[name], tmp_path / "killed", f"{kind}:{when}:{number}"))
+    survivor = await survive(plain, Survivor(SHIPPED[name], tmp_path / "killed", f"{moment}:{number}"))
 
     assert len(survivor.deaths) == 1
 
 
-@pytest.mark.parametrize("name", SHIPPED)
-@pytest.mark.parametrize(("kind", "when"), [("write", "after"), ("activity", "before")], ids="-".join)
-async def test_a_run_survives_the_death_of_its_worker_alone(name, kind, when, plain, tmp_path):
-    survivor = await survive(plain, Survivor(SHIPPED[name], tmp_path, f"{kind}:{when}:3", workers=1))
+@pytest.mark.parametrize("name", GRAPHS)
+@pytest.mark.parametrize("moment", ["write:after", "activity:before"])
+async def test_a_run_survives_the_death_of_its_worker_alone(name, moment, plain, tmp_path):
+    survivor = await survive(plain, Survivor(SHIPPED[name], tmp_path, f"{moment}:3", workers=1))
 
     assert survivor.deaths == []
     assert len({each.pid for each in survivor.executions}) > 1
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", GRAPHS)
 async def test_a_run_survives_a_host_that_dies_again_and_again(name, plain, tmp_path):
     survivor = await survive(plain, Survivor(SHIPPED[name], tmp_path, "write:after:9", again=True))
 
     assert len(survivor.deaths) > 1
 
 
-@pytest.mark.parametrize("name", SHIPPED)
-@pytest.mark.parametrize(("kind", "when"), [("write", "before"), ("write", "after")], ids="-".join)
-async def test_a_run_on_azure_blobs_survives_a_kill(name, kind, when, plain, azurite, tmp_path):
-    total = (await moments_of(name, plain, tmp_path, connection=azurite))[kind]
+@pytest.mark.parametrize("name", GRAPHS)
+@pytest.mark.parametrize("moment", ["write:before", "write:after"])
+async def test_a_run_on_azure_blobs_survives_a_kill(name, moment, plain, azurite, tmp_path):
+    total = (await moments_of(name, plain, tmp_path, connection=azurite))[moment.split(":")[0]]
     number = 1 + round(0.6 * (total - 1))
-    survivor = Survivor(SHIPPED[name], tmp_path / "killed", f"{kind}:{when}:{number}", connection=azurite)
+    survivor = Survivor(SHIPPED[name], tmp_path / "killed", f"{moment}:{number}", connection=azurite)
 
     await survive(plain, survivor)
 
@@ -95,12 +105,12 @@ async def test_a_run_on_azure_blobs_survives_a_kill(name, kind, when, plain, azu
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("storage", ["sqlite", "azurite"])
-@pytest.mark.parametrize("name", SHIPPED)
-@pytest.mark.parametrize(("kind", "when"), MOMENTS, ids="-".join)
-async def test_a_run_survives_a_kill_at_every_moment(name, kind, when, storage, plain, request, tmp_path):
+@pytest.mark.parametrize("name", GRAPHS)
+@pytest.mark.parametrize("moment", MOMENTS)
+async def test_a_run_survives_a_kill_at_every_moment(name, moment, storage, plain, request, tmp_path):
     connection = request.getfixturevalue("azurite") if storage == "azurite" else None
     for number in itertools.count(1):
-        crash = f"{kind}:{when}:{number}"
+        crash = f"{moment}:{number}"
         survivor = await survive(plain, Survivor(SHIPPED[name], tmp_path / str(number), crash, connection=connection))
         if not survivor.deaths:
             break

@@ -1,25 +1,21 @@
-"""Every graph of the tests as an attribute that a ``langgraph.json`` can name: ``…served:NAME``.
+"""How a graph of the tests is offered to a host: as a factory that a ``langgraph.json`` can name, and counted.
 
-Each notes its executions in a file of its name in the folder `EXECUTIONS`. One process builds a graph once, so that a
-cache or a store that belongs to a graph lives as long as it would in a server.
+Each graph notes its executions in a file of its name in the folder `EXECUTIONS`. One process builds a graph once, so
+that a cache or a store that belongs to a graph lives as long as it would in a server.
+
+The modules `served_*` have the factories; there are several, because importing the real applications takes long.
 """
 
-import importlib
 import os
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from langgraph.graph import StateGraph
 
-from tests.support.apps import APPS
-from tests.support.catalogue import CASES
 from tests.support.catalogue_graphs.case import Built
 from tests.support.plain import Counted, counting
-
-SHIPPED = ("expense_approval", "document_pipeline", "tool_agent")
 
 
 def noted(name: str, build: Callable[[], Built]) -> Built:
@@ -31,16 +27,6 @@ def noted(name: str, build: Callable[[], Built]) -> Built:
     for node, spec in built.nodes.items():
         built.nodes[node] = replace(spec, runnable=Counted(node, spec.runnable, path))
     return built
-
-
-def shipped(name: str) -> Callable[[], Built]:
-    """How to build one of the graphs that ship: a module's graph, or what its factory makes."""
-
-    def build() -> Any:
-        graph = importlib.import_module(f"graphs.{name}").graph
-        return graph() if name == "tool_agent" else graph
-
-    return build
 
 
 def factory(name: str, build: Callable[[], Built]) -> Callable[[], Built]:
@@ -55,9 +41,3 @@ def factory(name: str, build: Callable[[], Built]) -> Callable[[], Built]:
 
     make.__name__ = name
     return make
-
-
-BUILDS = {case.name: case.build for case in (*CASES.values(), *APPS.values())}
-BUILDS |= {name: shipped(name) for name in SHIPPED}
-
-globals().update({name: factory(name, build) for name, build in BUILDS.items()})
