@@ -78,6 +78,8 @@ class View:
     def __init__(self, policy: ConflictPolicy, *, pinned: bool) -> None:
         self.policy = policy
         self.pinned = pinned
+        self.is_committer = pinned and policy is ConflictPolicy.FENCE
+        """Whether it reads a head in order to commit on it soon."""
         self._heads: OrderedDict[str, Expectation] = OrderedDict()
         self._trusted: dict[str, bytes] = {}
 

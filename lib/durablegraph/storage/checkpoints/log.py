@@ -45,6 +45,7 @@ class Log:
         self._lock = asyncio.Lock()
         self._head: Head | None = None
         self._body: GrowingBody | None = None
+        self._wrote_last = False  # a process that commits but once would leave its seal to nobody
         self._known: dict[bytes, str] = {}
         self._queue = CommitQueue(self._flush, shared.limits.linger)
         self._sealer = Sealer(self.objects, shared.limits)
@@ -65,6 +66,8 @@ class Log:
             if head is None or trusted is None or head.commit != trusted:
                 head = await self._load()
             view.saw(self.names.head, head.facts())
+            if view.is_committer:
+                self._sealer.begin_when_full(head)  # while the super-step is executed
             return None if head.etag is None else head.segment
 
     async def commit(self, change: Change, view: View, *, urgent: bool) -> None:
@@ -136,8 +139,9 @@ class Log:
         for waiting in batch:
             waiting.view.put(self.names.head, waiting.change.puts())
         self._accept(draft)
-        if self._head is not None:
+        if self._head is not None and self._wrote_last:
             self._sealer.begin_when_full(self._head)
+        self._wrote_last = self._head is not None
         return True
 
     def _is_alone(self, view: View, head: Head) -> bool:
@@ -229,7 +233,7 @@ class Log:
 
     def _forget(self) -> None:
         """Nothing of the head is certain any more. A reference to an upload must not survive this: see NewValues."""
-        self._head, self._body = None, None
+        self._head, self._body, self._wrote_last = None, None, False
         self._known, self.latest = {}, {}
 
     async def _early(self, segment: Segment, checkpoint: str) -> WritesByPlace:

@@ -117,6 +117,11 @@ def new_segment(sequence: int) -> str:
     return f"s/{sequence:08x}-{secrets.token_hex(4)}"
 
 
+def sequence_of(segment: str) -> int:
+    """The sequence number in the name of a sealed segment."""
+    return int(segment[2:].split("-", 1)[0], 16)
+
+
 def new_value() -> str:
     """A name for a value of its own; never used again, not even after a prune."""
     return f"x/{secrets.token_hex(12)}"

@@ -76,6 +76,8 @@ class LogObjects:
             return cached
         key, frame = await self._get(name, LOG)
         segment = Segment.read(key, name, frames.decompress(key, frame.body))
+        if names.sequence_of(name) != segment.base.sequence:
+            raise CorruptCheckpoint(f"{key}: found the segment with sequence number {segment.base.sequence}")
         self._shared.cache(key, segment)
         return segment
 

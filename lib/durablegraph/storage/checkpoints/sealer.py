@@ -2,7 +2,7 @@
 
 The head's bytes become a segment, in the background; the commit after that puts a base in the place of the sealed
 records. A crash in between leaves an orphan object and a head that is sealed again. Only a head that could not be
-sealed for a long time, because each commit was made by another process, makes a commit wait.
+sealed for a long time, because each commit was made by another process, makes one commit wait.
 """
 
 import asyncio

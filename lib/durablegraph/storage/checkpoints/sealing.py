@@ -35,7 +35,7 @@ class Limits:
     inline: int = 8 * 1024  # a larger value gets an object of its own
     largest_splice: int = 32 * 1024
     seal_bytes: int = 48 * 1024  # of the compressed head
-    seal_records: int = 600
+    seal_records: int = 400
     chain_links: int = 64  # splices of one value in one segment
     chain_segments: int = 16  # segments that the splices of one value may reach through
     fan: int = 32  # segments in an index object
@@ -48,7 +48,7 @@ class Limits:
 
     def is_overdue(self, segment: Segment, size: int) -> bool:
         """Whether the next commit has to wait for the seal."""
-        return size > 4 * self.seal_bytes or len(segment.records) > 4 * self.seal_records
+        return size > 2 * self.seal_bytes or len(segment.records) > 2 * self.seal_records
 
 
 @dataclass(frozen=True, slots=True)

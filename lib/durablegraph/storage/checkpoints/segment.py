@@ -67,6 +67,8 @@ class Segment:
     writes: dict[str, WritesByPlace] = field(default_factory=dict)
     forgotten: dict[str, int] = field(default_factory=dict)
     commits: list[bytes] = field(default_factory=list)
+    tip: StoredCheckpoint | None = None
+    """The latest living checkpoint; in a head that is the latest of the whole log."""
 
     @classmethod
     def begin(cls, name: str, base: Base) -> "Segment":
@@ -102,6 +104,7 @@ class Segment:
             dict(self.writes),
             dict(self.forgotten),
             list(self.commits),
+            self.tip,
         )
 
     def add(self, record: Record) -> None:
@@ -115,25 +118,25 @@ class Segment:
                 self.commits.append(commit)
             case StoredCheckpoint():
                 self.checkpoints[record.id] = record
-                self.table.update({(channel, version): entry for channel, version, entry in record.values})
+                for channel, version, entry in record.values:
+                    self.table[channel, version] = entry
+                if self.tip is None or record.rank >= self.tip.rank:
+                    self.tip = record if self.is_alive(record) else self.tip
             case TaskWrites():
-                present = self.writes.get(record.checkpoint, {})
-                self.writes[record.checkpoint] = {**present, **absorb(present, by_place(record))}
+                present = self.writes.get(record.checkpoint)
+                added = by_place(record)
+                self.writes[record.checkpoint] = added if not present else {**present, **absorb(present, added)}
             case Forgotten(runs):
                 for run in runs:
                     self.forgotten[run] = self.forgotten.get(run, 0) + 1
+                alive = (checkpoint for checkpoint in self.checkpoints.values() if self.is_alive(checkpoint))
+                self.tip = max(alive, key=lambda checkpoint: checkpoint.rank, default=None)
             case Base():
                 raise CorruptCheckpoint(f"{self.name or 'head'}: a second base record")
 
     def is_alive(self, checkpoint: StoredCheckpoint) -> bool:
         """Whether no deletion of its run covers it; ask the head, which knows all deletions."""
         return checkpoint.run is None or self.forgotten.get(checkpoint.run, 0) <= checkpoint.generation
-
-    @property
-    def tip(self) -> StoredCheckpoint | None:
-        """The latest checkpoint; in a head that is the latest of the whole log."""
-        alive = (checkpoint for checkpoint in self.checkpoints.values() if self.is_alive(checkpoint))
-        return max(alive, key=lambda checkpoint: checkpoint.rank, default=None)
 
     def span(self) -> tuple[str, str]:
         """The smallest id and the greatest rank."""

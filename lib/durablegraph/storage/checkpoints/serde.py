@@ -24,7 +24,7 @@ class TypeNotAllowedError(ConfigurationError):
 
 
 class StrictSerializer(JsonPlusSerializer):
-    """LangGraph's serialiser with an allowlist; a value of any other type raises TypeNotAllowedError when it is read."""
+    """LangGraph's serialiser with an allowlist; reading a value of any other type raises TypeNotAllowedError."""
 
     def __init__(self, allowed_types: AllowedTypes = ()) -> None:
         """`allowed_types` are classes or (module, name), beside LangGraph's safe ones; True allows all."""

@@ -62,6 +62,7 @@ class CommitQueue:
             self._hurry.set()
         if self._flusher is None or self._flusher.done():
             self._flusher = asyncio.create_task(self._flush_all())
+            self._flusher.add_done_callback(lambda task: task.cancelled() or task.exception())  # the callers know it
         await waiting.done
 
     async def drained(self) -> None:

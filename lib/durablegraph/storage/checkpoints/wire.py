@@ -5,7 +5,7 @@ refused; elements behind the known ones are ignored, so that fields can be added
 """
 
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import ormsgpack
@@ -100,23 +100,19 @@ def _to_wire(record: Record) -> list[Any]:
 
 
 def _from_wire(wire: Any) -> Record:
-    match wire:
-        case ["K", bytes(commit), *_]:
-            return CommitMark(commit)
-        case ["W", str(checkpoint), str(task), str(path), list(writes), *_]:
-            return TaskWrites(
-                checkpoint, task, path, tuple((i, channel, _entry_from_wire(entry)) for i, channel, entry in writes)
-            )
-        case ["C", *fields]:
-            return _checkpoint_from_wire(fields)
-        case ["T", list(runs), *_]:
-            return Forgotten(tuple(runs))
-        case ["B", dict(fields), *_]:
-            return _base_from_wire(fields)
-        case [kind, *_]:
-            raise ValueError(f"kind {kind!r} is unknown to this version")
-        case _:
-            raise ValueError("it is no array")
+    if not isinstance(wire, list) or not wire:
+        raise ValueError("it is no array with a kind")
+    read = _READERS.get(wire[0])
+    if read is None:
+        raise ValueError(f"kind {wire[0]!r} is unknown to this version")
+    return read(wire)
+
+
+def _writes_from_wire(wire: list[Any]) -> TaskWrites:
+    _, checkpoint, task, path, writes, *_ = wire
+    return TaskWrites(
+        checkpoint, task, path, tuple([(index, channel, _entry_from_wire(entry)) for index, channel, entry in writes])
+    )
 
 
 def _entry_to_wire(entry: Entry) -> list[Any]:
@@ -132,15 +128,16 @@ def _entry_to_wire(entry: Entry) -> list[Any]:
 
 
 def _entry_from_wire(wire: Any) -> Entry:
-    match wire:
-        case ["i", type_, raw, *_]:
-            return Inline(type_, raw)
-        case ["x", type_, name, size, *_]:
-            return External(type_, name, size)
-        case ["d", type_, base, header, offset, length, middle, suffix, size, *_]:
+    match wire[0]:
+        case "i":
+            return Inline(wire[1], wire[2])
+        case "x":
+            return External(wire[1], wire[2], wire[3])
+        case "d":
+            _, type_, base, header, offset, length, middle, suffix, size, *_ = wire
             return Spliced(type_, base, Splice(header, offset, length, middle, suffix), size)
-        case ["s", type_, segments, external, cost, size, *_]:
-            return Sealed(type_, tuple(segments), external, cost, size)
+        case "s":
+            return Sealed(wire[1], tuple(wire[2]), wire[3], wire[4], wire[5])
         case _:
             raise ValueError("a value of a kind unknown to this version")
 
@@ -150,7 +147,7 @@ def _values_to_wire(values: Iterable[tuple[str, Version, Entry]]) -> list[Any]:
 
 
 def _values_from_wire(wire: Any) -> tuple[tuple[str, Version, Entry], ...]:
-    return tuple((channel, version, _entry_from_wire(entry)) for channel, version, entry in wire)
+    return tuple([(channel, version, _entry_from_wire(entry)) for channel, version, entry in wire])
 
 
 def _checkpoint_to_wire(record: StoredCheckpoint) -> list[Any]:
@@ -161,7 +158,7 @@ def _checkpoint_to_wire(record: StoredCheckpoint) -> list[Any]:
 
 
 def _checkpoint_from_wire(wire: list[Any]) -> StoredCheckpoint:
-    id_, rank, parent, versions, kind, skeleton, meta_kind, metadata, values, run, generation, deltas, *_ = wire
+    _, id_, rank, parent, versions, kind, skeleton, meta_kind, metadata, values, run, generation, deltas, *_ = wire
     return StoredCheckpoint(
         id=id_,
         rank=rank or id_,
@@ -204,7 +201,6 @@ def _base_to_wire(base: Base) -> dict[str, Any]:
 
 def _base_from_wire(wire: dict[str, Any]) -> Base:
     checkpoint = wire["checkpoint"]
-    writes = (_from_wire(["W", *fields]) for fields in wire["writes"])
     return Base(
         id=wire["id"],
         sequence=wire["sequence"],
@@ -212,8 +208,8 @@ def _base_from_wire(wire: dict[str, Any]) -> Base:
         namespace=decode(wire["namespace"]),
         index=tuple(tuple(_segment_from_wire(entry) for entry in level) for level in wire["index"]),
         values=_values_from_wire(wire["values"]),
-        checkpoint=None if checkpoint is None else _checkpoint_from_wire(checkpoint),
-        writes=tuple(record for record in writes if isinstance(record, TaskWrites)),
+        checkpoint=None if checkpoint is None else _checkpoint_from_wire(["C", *checkpoint]),
+        writes=tuple(_writes_from_wire(["W", *fields]) for fields in wire["writes"]),
         forgotten=wire["forgotten"],
         folded={id_: _folded_from_wire(channels) for id_, channels in wire["folded"].items()},
         commits=tuple(wire["commits"]),
@@ -234,3 +230,12 @@ def _folded_from_wire(wire: dict[str, Any]) -> dict[str, Folded]:
         )
         for channel, (writes, seed) in wire.items()
     }
+
+
+_READERS: Final[Mapping[str, Callable[[list[Any]], Record]]] = {
+    "K": lambda wire: CommitMark(wire[1]),
+    "W": _writes_from_wire,
+    "C": _checkpoint_from_wire,
+    "T": lambda wire: Forgotten(tuple(wire[1])),
+    "B": lambda wire: _base_from_wire(wire[1]),
+}

@@ -1,6 +1,7 @@
 """How the tests speak to a saver."""
 
 from collections.abc import Callable, Mapping
+from itertools import count
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -16,6 +17,8 @@ TINY = Limits(
 )
 """Everything that happens in long threads only happens here within a few steps."""
 
+_VERSIONS = count(1)
+
 SMALL = Limits(inline=256, seal_bytes=4000, seal_records=20, fan=2, chain_segments=4, linger=0)
 
 
@@ -26,10 +29,10 @@ def at(thread: str, namespace: str = "", checkpoint: str | None = None) -> Runna
 
 
 def made(values: Mapping[str, Any] | None = None, id_: str | None = None, **versions: Any) -> Checkpoint:
-    """A checkpoint with these values, each at version 1 unless `versions` say else."""
+    """A checkpoint with these values, each at a version never used before unless `versions` say else."""
     checkpoint = empty_checkpoint()
     checkpoint["channel_values"] = dict(values or {})
-    checkpoint["channel_versions"] = versions or dict.fromkeys(values or {}, 1)
+    checkpoint["channel_versions"] = versions or dict.fromkeys(values or {}, next(_VERSIONS))
     if id_ is not None:
         checkpoint["id"] = id_
     return checkpoint

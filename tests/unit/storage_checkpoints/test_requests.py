@@ -1,0 +1,184 @@
+"""What the saver asks of its store: the price of a run."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from durablegraph import BlobCheckpointSaver
+from durablegraph.storage.checkpoints.sealing import Limits
+from durablegraph.storage.memory import MemoryObjectStore
+from tests.conformance.storage.checkpoints.savers import at, id_of, put
+from tests.support.stores import CountingStore, Kind
+
+STEP = 1_000
+
+
+async def _step(saver: BlobCheckpointSaver, parent: str | None, n: int, values: dict[str, Any] | None = None) -> str:
+    """One super-step as LangGraph saves it: the writes of its task, and its checkpoint right after."""
+    writes = asyncio.create_task(saver.aput_writes(at("t", "", parent), [("n", n)], f"task-{n}")) if parent else None
+    config = await put(saver, "t", {"n": n, **(values or {})}, parent=parent)
+    if writes is not None:
+        await writes
+    return id_of(config)
+
+
+async def _run(saver: BlobCheckpointSaver, steps: int, first: str | None = None) -> str | None:
+    parent = first
+    for n in range(steps):
+        parent = await _step(saver, parent, n)
+    return parent
+
+
+@pytest.fixture
+def store() -> CountingStore:
+    return CountingStore(MemoryObjectStore())
+
+
+async def test_a_super_step_costs_one_request_however_long_the_thread_is(store: CountingStore) -> None:
+    saver = BlobCheckpointSaver(store)
+    tip = await _run(saver, STEP)
+    assert store.start_anew().total <= STEP * 1.05
+    await _run(saver, STEP, tip)
+    tally = store.start_anew()
+    assert tally.total <= STEP * 1.05
+    assert tally.requests[Kind.LIST] == tally.requests[Kind.READ] == 0
+
+
+async def test_the_writes_of_parallel_tasks_and_their_checkpoint_share_a_request(store: CountingStore) -> None:
+    saver = BlobCheckpointSaver(store)
+    parent = id_of(await put(saver, "t", {"n": 0}))
+    store.start_anew()
+    tasks = [asyncio.create_task(saver.aput_writes(at("t", "", parent), [("n", n)], f"t{n}")) for n in range(8)]
+    await put(saver, "t", {"n": 1}, parent=parent)
+    await asyncio.gather(*tasks)
+    assert store.tally.total == 1
+
+
+async def test_the_latest_checkpoint_costs_one_request_at_any_length(store: CountingStore) -> None:
+    await _run(BlobCheckpointSaver(store), STEP)
+    store.start_anew()
+    await BlobCheckpointSaver(store).aget_tuple(at("t"))
+    assert store.tally.total == 1
+
+
+async def test_a_large_value_costs_one_request_more_and_is_stored_once(store: CountingStore) -> None:
+    saver, large = BlobCheckpointSaver(store), b"x" * 1_000_000
+    parent = None
+    for n in range(5):
+        parent = await _step(saver, parent, n, {"large": large})
+    assert store.start_anew().bytes_written < 200_000
+    await BlobCheckpointSaver(store).aget_tuple(at("t"))
+    assert store.tally.total == 2
+
+
+async def test_a_hand_over_to_a_new_host_at_each_step_costs_a_read_and_a_write(store: CountingStore) -> None:
+    await _run(BlobCheckpointSaver(store), 1)
+    store.start_anew()
+    for n in range(300):
+        saver = BlobCheckpointSaver(store)
+        found = await saver.aget_tuple(at("t"))
+        assert found is not None
+        await _step(saver, found.checkpoint["id"], n)
+        await saver.aclose()
+    assert store.tally.total <= 300 * 2.1
+
+
+async def test_a_worker_that_is_told_the_newest_commit_needs_no_read(store: CountingStore) -> None:
+    saver = BlobCheckpointSaver(store)
+    parent = await _step(saver, None, 0)
+    token = saver.head_token("t")
+    store.start_anew()
+    for n in range(10):
+        assert token is not None
+        attempt = saver.attempt(heads={"t": token})
+        found = await attempt.aget_tuple(at("t"))
+        assert found is not None
+        assert found.checkpoint["id"] == parent
+        parent = await _step(attempt, parent, n)
+        token = attempt.head_token("t")
+    assert store.tally.requests == {Kind.WRITE: 10}
+
+
+async def test_a_worker_that_is_told_another_commit_than_it_knows_reads(store: CountingStore) -> None:
+    saver, other = BlobCheckpointSaver(store), BlobCheckpointSaver(store)
+    first = await _step(saver, None, 0)
+    await other.aget_tuple(at("t"))
+    second = await _step(other, first, 1)
+    token = other.head_token("t")
+    assert token is not None
+    found = await saver.attempt(heads={"t": token}).aget_tuple(at("t"))
+    assert found is not None
+    assert found.checkpoint["id"] == second
+
+
+async def test_ten_checkpoints_of_a_long_thread_cost_two_requests(store: CountingStore) -> None:
+    await _run(BlobCheckpointSaver(store), STEP)
+    store.start_anew()
+    assert len([one async for one in BlobCheckpointSaver(store).alist(at("t"), limit=10)]) == 10
+    assert store.tally.total <= 2
+
+
+async def test_deleting_a_thread_costs_four_requests_at_any_length(store: CountingStore) -> None:
+    saver = BlobCheckpointSaver(store)
+    await _run(saver, STEP)
+    await saver.aclose()
+    store.start_anew()
+    await BlobCheckpointSaver(store).adelete_thread("t")
+    assert store.tally.total <= 4
+    assert [entry.key async for entry in store.list("")] == []
+
+
+async def test_messages_that_grow_are_stored_once(store: CountingStore) -> None:
+    saver, messages = BlobCheckpointSaver(store), []
+    parent = None
+    for n in range(500):
+        messages.append(f"{n:06}" * 333)
+        parent = await _step(saver, parent, n, {"messages": list(messages)})
+    await saver.aclose()
+    assert sum([entry.size async for entry in store.list("")]) < 2_000_000
+    found = await BlobCheckpointSaver(store).aget_tuple(at("t"))
+    assert found is not None
+    assert found.checkpoint["channel_values"]["messages"] == messages
+
+
+async def test_a_head_stays_small(store: CountingStore) -> None:
+    saver = BlobCheckpointSaver(store)
+    parent = None
+    for round_ in range(10):
+        parent = await _run(saver, 200, parent)
+        head = [entry.size async for entry in store.list("h/")]
+        assert max(head) < 2 * Limits().seal_bytes, round_
+
+
+async def test_no_checkpoint_waits_for_a_seal() -> None:
+    """While a segment is stored, commits go on: each is one write, and none follows the segment's."""
+
+    class Slow(CountingStore):
+        held = asyncio.Event()
+
+        async def put(self, key: str, data: bytes, *, if_match: str | None = None, if_absent: bool = False) -> str:
+            if "/s/" in key:
+                await self.held.wait()
+            return await super().put(key, data, if_match=if_match, if_absent=if_absent)
+
+    store = Slow(MemoryObjectStore())
+    saver = BlobCheckpointSaver(store, limits=Limits(seal_records=20))
+    async with asyncio.timeout(20):
+        tip = await _run(saver, 12)
+    store.held.set()
+    await _run(saver, 12, tip)
+    await saver.aclose()
+    assert [entry.key async for entry in store.list("d/") if "/s/" in entry.key]
+    assert len([one async for one in BlobCheckpointSaver(store).alist(at("t"))]) == 24
+
+
+async def test_a_head_that_nobody_could_seal_is_sealed_before_it_grows_further(store: CountingStore) -> None:
+    limits = Limits(seal_records=10)
+    for n in range(60):
+        saver = BlobCheckpointSaver(store, limits=limits)
+        found = await saver.aget_tuple(at("t"))
+        await _step(saver, found.checkpoint["id"] if found else None, n)
+        # The host vanishes before a seal in the background could end: its saver is dropped without aclose.
+    assert len([one async for one in BlobCheckpointSaver(store).alist(at("t"))]) == 60
+    assert [entry.key async for entry in store.list("d/") if "/s/" in entry.key]
