@@ -55,6 +55,15 @@ class TestCost:
         assert counting.tally.requests == {Kind.LIST: 1, Kind.READ: 1}
         assert [item.key for item in found] == ["3"]
 
+    async def test_a_search_of_a_deep_namespace_reads_only_what_may_be_below(self, counting, clock):
+        items = ItemStore(counting, now=clock)
+        deep = tuple("x" * 150 for _ in range(3))
+        await items.abatch([PutOp((*deep[:2], str(n)), "k", {"n": n}) for n in range(9)])
+        await items.aput((*deep, "end"), "k", {"n": 9})
+        counting.start_anew()
+        assert [item.value["n"] for item in await ItemStore(counting, now=clock).asearch(deep)] == [9]
+        assert counting.tally.requests == {Kind.LIST: 1, Kind.READ: 1}
+
     async def test_namespaces_are_listed_without_reading_items(self, items, counting):
         await put_many(items, 20)
         await items.aput(("temporary",), "k", {"n": 1}, ttl=5)
@@ -211,6 +220,29 @@ class TestFailures:
         await other.aput(("a",), "k", {"n": 2}, ttl=50)
         await items._items.refresh(found, clock())
         assert (await items.aget(("a",), "k")).value == {"n": 2}
+
+    async def test_a_put_is_made_however_often_others_are_faster(self, clock):
+        inner = MemoryObjectStore()
+        items, other = ItemStore(inner, now=clock), ItemStore(inner, now=clock)
+        await items.aput(("a",), "k", {"n": 1})
+        created = (await items.aget(("a",), "k")).created_at
+        putting, rounds = inner.put, []
+
+        async def late_put(key, data, *, if_match=None, if_absent=False):
+            rounds.append(if_match)
+            inner.put = putting  # type: ignore[method-assign]
+            await other.aput(("a",), "k", {"n": 2})
+            inner.put = late_put  # type: ignore[method-assign]
+            return await putting(key, data, if_match=if_match, if_absent=if_absent)
+
+        inner.put = late_put  # type: ignore[method-assign]
+        await items.aput(("a",), "k", {"n": 3}, ttl=5)
+        inner.put = putting  # type: ignore[method-assign]
+        found = await items.aget(("a",), "k", refresh_ttl=False)
+        assert (found.value, found.created_at) == ({"n": 3}, created)
+        assert len(rounds) < 20
+        clock.advance(minutes=6)
+        assert await items.sweep_ttl() == 1
 
     async def test_an_item_put_while_a_sweep_removes_it_stays(self, clock):
         inner = MemoryObjectStore()

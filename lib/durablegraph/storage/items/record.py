@@ -109,7 +109,7 @@ def decode(object_key: str, data: bytes) -> Record:
         record = _record(document)
     except (ValueError, KeyError, TypeError, struct.error) as error:
         raise InvariantBroken(
-            f"the object {object_key!r} is not an item: {error!r}; expected what ItemStore writes; restore it or delete it"
+            f"the object {object_key!r} is not an item: {error!r}; expected what ItemStore writes; restore or delete it"
         ) from error
     if record.object_key != object_key:
         raise InvariantBroken(

@@ -15,7 +15,9 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from durablegraph.storage.node_cache import NodeCache
 from durablegraph.storage.prefixed import PrefixedStore
 
-FOLDERS = st.sampled_from([("writes", "node"), ("writes",), ("writes", "node", "x"), ("a", "b/c"), ("a/b", "c"), ()])
+FOLDERS = st.sampled_from(
+    [("writes", "node"), ("writes",), ("writes", "node", "x"), ("a", "b"), ("a,b",), ("a", "b/c"), ("a/b", "c"), ()]
+)
 FULL_KEYS = st.tuples(FOLDERS, st.sampled_from(["k", "K", "", "k/l", "\ud800"]))
 CACHED = (
     st.none()
