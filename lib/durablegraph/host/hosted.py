@@ -1,4 +1,4 @@
-"""A worker as the host uses it: durable clients supplied, ends of calls traced, failures shown on the terminal."""
+"""A worker as the host uses it: durable clients supplied, ends of calls traced, deaths of workers shown."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -65,8 +65,6 @@ class HostedWorker:
         except InvocationTimedOut:
             _log.error("'%s' ran longer than functionTimeout allows; its worker was ended", call.function)
             raise
-        if result.error is not None:
-            _log.error("'%s' failed: %s\n%s", call.function, result.error.message, result.error.stack.rstrip())
         self._record(call, result, began)
         return result
 

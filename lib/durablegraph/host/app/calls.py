@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,9 +19,11 @@ from durablegraph.host.app.stacks import own_stack, whole_stack
 from durablegraph.host.app.timestamps import quicken_history
 from durablegraph.host.invocation import Datum, FunctionIndex, Invocation, InvocationError, InvocationResult
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger("durablegraph.host")
 
 THREADS_SETTING = "PYTHON_THREADPOOL_THREAD_COUNT"
+_SERIALIZED = r"\s*(?:\$OutOfProcData\$:|\{\"\$type\":)"
+"""Where the part of a message begins that is for programs: the SDK's state, a serialized .NET exception."""
 
 
 class FunctionApp:
@@ -56,8 +59,8 @@ class FunctionApp:
         except SystemExit:
             raise
         except BaseException as error:  # noqa: BLE001 -- whatever the user's code raises is the result of the call
-            return _failure(error, whole_stack(error))
-        return _finish(function, returned)
+            return _failure(call, error, whole_stack(error))
+        return _finish(call, function, returned)
 
     async def run_async(self, call: Invocation) -> InvocationResult:
         """Await an async function on this event loop; as `run` otherwise. Cancelling this call passes through too."""
@@ -70,8 +73,8 @@ class FunctionApp:
         except BaseException as error:
             if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
                 raise
-            return _failure(error, own_stack(error))
-        return _finish(function, returned)
+            return _failure(call, error, own_stack(error))
+        return _finish(call, function, returned)
 
     def _find(self, call: Invocation) -> LoadedFunction:
         function = self._app.functions.get(call.function)
@@ -101,26 +104,16 @@ async def run_anywhere(
 ) -> InvocationResult:
     """Run one call from the event loop, whichever kind its function is of."""
     if app.is_async(call.function):
-        result = await app.run_async(call)
-    else:
-        run: Callable[[Invocation], InvocationResult] = app.run
-        result = await asyncio.get_running_loop().run_in_executor(threads, run, call)
-    if result.error is not None:
-        _tell(call, result.error)
-    return result
+        return await app.run_async(call)
+    run: Callable[[Invocation], InvocationResult] = app.run
+    return await asyncio.get_running_loop().run_in_executor(threads, run, call)
 
 
-def _tell(call: Invocation, error: InvocationError) -> None:
-    """Log a failed call, as the real host does; an orchestrator's text ends where its protocol message begins."""
-    text = error.message.split("\n\n$OutOfProcData$", 1)[0]
-    log.error("%s %s failed: %s\n%s", call.kind, call.function, text, error.stack.rstrip())
-
-
-def _finish(function: LoadedFunction, returned: Any) -> InvocationResult:
+def _finish(call: Invocation, function: LoadedFunction, returned: Any) -> InvocationResult:
     try:
         return InvocationResult(output=_encoded(function, returned))
     except Exception as error:  # noqa: BLE001 -- a value that cannot be sent is a failed call
-        return _failure(error, own_stack(error))
+        return _failure(call, error, own_stack(error))
 
 
 def _encoded(function: LoadedFunction, returned: Any) -> Datum:
@@ -133,9 +126,12 @@ def _encoded(function: LoadedFunction, returned: Any) -> Datum:
     return output
 
 
-def _failure(error: BaseException, stack: str) -> InvocationResult:
+def _failure(call: Invocation, error: BaseException, stack: str) -> InvocationResult:
+    """The result of a failed call; it is logged too, as far as a person wants to read it."""
     try:
         message = f"{type(error).__name__}: {error}"
     except Exception:  # noqa: BLE001 -- an exception whose text cannot be made is still a failure to report
         message = "Unhandled exception in function. Could not serialize original exception message."
+    shown = re.split(_SERIALIZED, message, maxsplit=1)[0]
+    _log.error("%s '%s' failed: %s\n%s", call.kind, call.function, shown, stack.rstrip())
     return InvocationResult(error=InvocationError(message, stack, type(error).__name__))
