@@ -17,10 +17,11 @@ _SHAPE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,7})?Z")
 
 def quicken_history() -> bool:
     """Replace the SDK's parser of timestamps, if it is there and is the one that is known; whether that was done."""
-    module = sys.modules.get(_MODULE)
-    dateutil = sys.modules.get("dateutil.parser")
-    slow: Callable[[str], datetime] | None = getattr(dateutil, "parse", None)
-    if module is None or slow is None or getattr(module, _NAME, None) is not slow:
+    module, dateutil = sys.modules.get(_MODULE), sys.modules.get("dateutil.parser")
+    if module is None or dateutil is None:
+        return False
+    slow: Callable[[str], datetime] = dateutil.parse
+    if getattr(module, _NAME, None) is not slow:
         return False
     setattr(module, _NAME, quick_parser(slow))
     return True
