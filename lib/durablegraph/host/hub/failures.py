@@ -64,6 +64,8 @@ _DISPATCH_STACK = (
     "--- End of stack trace from previous location ---\n"
 )
 _SHIM_STACK = (
+    "   at Microsoft.Azure.WebJobs.Extensions.DurableTask.TaskOrchestrationShim.InvokeUserCodeAndHandleResults(RegisteredFunctionInfo info, "
+    "OrchestrationContext innerContext)\n"
     "   at Microsoft.Azure.WebJobs.Extensions.DurableTask.TaskOrchestrationShim.Execute(OrchestrationContext innerContext, String serializedInput) "
     "in /_/src/WebJobs.Extensions.DurableTask/Listener/TaskOrchestrationShim.cs:line 121\n"
     "   at DurableTask.Core.TaskOrchestration`4.Execute(OrchestrationContext context, String input) in /_/src/WebJobs.Extensions.DurableTask/Listener/TaskOrchestrationShim.cs:line 148"

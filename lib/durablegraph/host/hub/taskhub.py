@@ -54,6 +54,11 @@ class TaskHub:
         """
         await self._dispatcher.stop(drain_seconds)
 
+    @property
+    def failure(self) -> BaseException | None:
+        """What stopped the hub of itself: its journal could not be written. None while it works."""
+        return self._dispatcher.failure
+
     def use(self, index: FunctionIndex) -> None:
         """Take a new set of functions (the app was reloaded). Calls in flight go on."""
         functions = Functions.of(index)
