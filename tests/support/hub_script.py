@@ -73,7 +73,9 @@ class Scripted:
         self.do(c.ActivityEnded(seq, result, failure))
 
     def history(self, instance_id: str = "i") -> list[tuple[int, int]]:
-        return [(item.members["EventType"], item.members["EventId"]) for item in self.instance(instance_id).history or []]
+        return [
+            (item.members["EventType"], item.members["EventId"]) for item in self.instance(instance_id).history or []
+        ]
 
     def types(self, instance_id: str = "i") -> list[int]:
         return [kind for kind, _ in self.history(instance_id)]

@@ -17,7 +17,15 @@ from durablegraph.host.hub.functions import Functions
 from durablegraph.host.hub.journal import Journal
 from durablegraph.host.hub.options import DurableOptions
 from durablegraph.host.hub.taskhub import TaskHub
-from durablegraph.host.invocation import Binding, Datum, FunctionIndex, FunctionInfo, Invocation, InvocationError, InvocationResult
+from durablegraph.host.invocation import (
+    Binding,
+    Datum,
+    FunctionIndex,
+    FunctionInfo,
+    Invocation,
+    InvocationError,
+    InvocationResult,
+)
 
 
 class SdkWorker:
@@ -29,11 +37,15 @@ class SdkWorker:
         self._infos: list[FunctionInfo] = []
         for function in app.get_functions():
             trigger = function.get_trigger()
-            kind = {"orchestrationTrigger": "orchestrator", "activityTrigger": "activity", "entityTrigger": "entity"}[trigger.type]
+            kind = {"orchestrationTrigger": "orchestrator", "activityTrigger": "activity", "entityTrigger": "entity"}[
+                trigger.type
+            ]
             name = function.get_function_name()
             binding = Binding(trigger.name, trigger.type, "IN")
             self._run[name] = function.get_user_function()
-            self._infos.append(FunctionInfo(name, kind, _durable_name(trigger, name), binding, (binding,), is_async=False))
+            self._infos.append(
+                FunctionInfo(name, kind, _durable_name(trigger, name), binding, (binding,), is_async=False)
+            )
 
     @property
     def index(self) -> FunctionIndex:
@@ -59,7 +71,12 @@ class SdkWorker:
 
 
 def _durable_name(trigger: Any, name: str) -> str:
-    return getattr(trigger, "entity_name", None) or getattr(trigger, "activity", None) or getattr(trigger, "orchestration", None) or name
+    return (
+        getattr(trigger, "entity_name", None)
+        or getattr(trigger, "activity", None)
+        or getattr(trigger, "orchestration", None)
+        or name
+    )
 
 
 class PowerCut(BaseException):
@@ -84,8 +101,12 @@ class FailingJournal(Journal):
         super().commit(changes)
 
 
-def hub_on(journal: Journal, worker: SdkWorker, options: DurableOptions | None = None, clock: Clock | None = None) -> TaskHub:
+def hub_on(
+    journal: Journal, worker: SdkWorker, options: DurableOptions | None = None, clock: Clock | None = None
+) -> TaskHub:
     """A hub on a journal of the test's own."""
     options = options or DurableOptions(timers_fire_early=False)
     functions = Functions.of(worker.index)
-    return TaskHub(Dispatcher(journal, options, functions, Caller(worker, functions.bindings, None), clock or RealClock()), options)
+    return TaskHub(
+        Dispatcher(journal, options, functions, Caller(worker, functions.bindings, None), clock or RealClock()), options
+    )

@@ -34,7 +34,15 @@ def test_a_retry_takes_a_timer_id_on_failure_and_a_task_id_when_it_fires():
     hub.turn(fan)
     hub.advance(2)
     hub.turn(fan)
-    assert [item for item in hub.history() if item[0] in {4, 10}] == [(4, 0), (4, 1), (4, 2), (10, 3), (10, 4), (4, 5), (4, 6)]
+    assert [item for item in hub.history() if item[0] in {4, 10}] == [
+        (4, 0),
+        (4, 1),
+        (4, 2),
+        (10, 3),
+        (10, 4),
+        (4, 5),
+        (4, 6),
+    ]
 
 
 def test_after_the_last_failed_attempt_one_more_timer_passes_before_the_failure_counts():
@@ -158,7 +166,13 @@ def test_schema_zero_gives_a_list_for_each_yield():
     hub.do(c.TurnAnswered("i", request.token, {"isDone": False, "actions": [[activity("work"), activity("other")]]}))
     hub.end_activity(1)
     request = hub.begin()
-    hub.do(c.TurnAnswered("i", request.token, {"isDone": False, "actions": [[activity("work"), activity("other")], [activity("work")]]}))
+    hub.do(
+        c.TurnAnswered(
+            "i",
+            request.token,
+            {"isDone": False, "actions": [[activity("work"), activity("other")], [activity("work")]]},
+        )
+    )
     assert hub.open_activities() == ["work#0", "work#2"]
 
 
@@ -192,7 +206,10 @@ def test_code_that_changed_its_mind_fails_with_the_engines_own_text(now, expecte
     hub.end_activity(0)
     instance = hub.turn(now)
     assert instance.status is RuntimeStatus.FAILED
-    assert instance.output == f"Non-Deterministic workflow detected: A previous execution of this orchestration scheduled {expected}"
+    assert (
+        instance.output
+        == f"Non-Deterministic workflow detected: A previous execution of this orchestration scheduled {expected}"
+    )
 
 
 def test_what_a_failing_turn_scheduled_still_runs():

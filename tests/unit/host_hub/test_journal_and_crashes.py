@@ -74,7 +74,9 @@ def make_app() -> df.DFApp:
 
 EXPECTED = {
     "round": 3,
-    "sum": sum((100 * r + 1) + sum(100 * r + 11 + k for k in range(3)) + 2 * (100 * r + 21) + (r + 1) for r in range(3)),
+    "sum": sum(
+        (100 * r + 1) + sum(100 * r + 11 + k for k in range(3)) + 2 * (100 * r + 21) + (r + 1) for r in range(3)
+    ),
 }
 _EXPECTED_CALLS = {f"add {100 * r + k}" for r in range(3) for k in (0, 10, 11, 12, 20)}
 
@@ -191,7 +193,9 @@ async def test_listings_page_in_the_order_of_ids_and_filter(tmp_path):
     assert [status.instance_id for status in page.statuses] == ["x-a", "x-b"]
     page = hub.client.page(Query(prefix="x-", top=2, start_id=page.next_id))
     assert ([status.instance_id for status in page.statuses], page.next_id) == (["x-c"], None)
-    assert [status.instance_id for status in hub.client.page(Query(statuses=(RuntimeStatus.COMPLETED,))).statuses] == ["y"]
+    assert [status.instance_id for status in hub.client.page(Query(statuses=(RuntimeStatus.COMPLETED,))).statuses] == [
+        "y"
+    ]
     await hub.stop()
 
 
@@ -228,7 +232,9 @@ async def test_no_more_activities_run_at_once_than_the_host_allows():
             running -= 1
 
     worker.invoke = watched
-    hub = TaskHub.open(":memory:", worker=worker, index=worker.index, options=DurableOptions(max_activities=2, timers_fire_early=False))
+    hub = TaskHub.open(
+        ":memory:", worker=worker, index=worker.index, options=DurableOptions(max_activities=2, timers_fire_early=False)
+    )
     await hub.start()
     await hub.client.start("counting", instance_id="c")
     await hub.client.wait("c", timeout=10)

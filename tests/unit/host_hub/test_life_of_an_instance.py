@@ -46,7 +46,11 @@ def test_continue_as_new_begins_at_once_with_a_history_that_ends_a_turn():
     hub.do(c.Raise("i", "Go", "1"))
     hub.turn(event(), again('{"n": 1}'), isDone=True, output="ignored")
     request = json.loads(hub.begin().request)
-    assert [(item["EventType"], item["IsPlayed"]) for item in request["history"]] == [(12, False), (0, False), (13, False)]
+    assert [(item["EventType"], item["IsPlayed"]) for item in request["history"]] == [
+        (12, False),
+        (0, False),
+        (13, False),
+    ]
     assert (request["input"], request["isReplaying"]) == ('{"n": 1}', False)
 
 
@@ -169,7 +173,9 @@ def test_a_failure_whose_state_says_done_is_not_taken_as_state():
     hub = Scripted()
     hub.start()
     hub.fail_turn('Exception: bad\n\n$OutOfProcData$:{"isDone":true,"schemaVersion":2,"actions":[[]],"error":"bad"}')
-    assert (hub.instance().output or "").startswith("Orchestrator function 'parent' failed: One or more errors occurred. (Result: Failure\n")
+    assert (hub.instance().output or "").startswith(
+        "Orchestrator function 'parent' failed: One or more errors occurred. (Result: Failure\n"
+    )
 
 
 def test_a_worker_that_dies_in_a_turn_fails_the_instance():
@@ -202,13 +208,21 @@ def test_rewinding_blanks_the_failure_and_schedules_the_same_id_again():
     hub.start()
     hub.turn(activity())
     hub.end_activity(0, failure=Failure("boom", "{}"))
-    hub.fail_turn('Exception: boom\n\n$OutOfProcData$:{"isDone":false,"schemaVersion":2,"actions":[[' + json.dumps(activity()) + ']],"error":"boom"}')
+    hub.fail_turn(
+        'Exception: boom\n\n$OutOfProcData$:{"isDone":false,"schemaVersion":2,"actions":[['
+        + json.dumps(activity())
+        + ']],"error":"boom"}'
+    )
     assert hub.instance().status is RuntimeStatus.FAILED
     hub.do(c.Rewind("i", "again"))
     request = json.loads(hub.begin().request)
     assert [item["EventType"] for item in request["history"]] == [12, 0, 17, 13, 12, 17, 17, 13, 12, 17]
     assert [item["Data"] for item in request["history"] if item["EventType"] == 17] == [None, None, None, "again"]
-    hub.do(c.TurnAnswered("i", hub.machine.state.last_token, {"isDone": False, "schemaVersion": 2, "actions": [[activity()]]}))
+    hub.do(
+        c.TurnAnswered(
+            "i", hub.machine.state.last_token, {"isDone": False, "schemaVersion": 2, "actions": [[activity()]]}
+        )
+    )
     assert hub.open_activities() == ["work#0"]
 
 
@@ -242,7 +256,10 @@ def test_an_entity_takes_its_messages_in_order_and_answers_its_callers():
     hub.turn(signal(), call())
     (batch,) = [effect for effect in hub.do(c.BeginBatch("@counter@k")).effects if isinstance(effect, c.RunBatch)]
     request = json.loads(batch.request)
-    assert [(item["name"], item["input"], item["isSignal"]) for item in request["batch"]] == [("add", '"5"', True), ("get", '"null"', False)]
+    assert [(item["name"], item["input"], item["isSignal"]) for item in request["batch"]] == [
+        ("add", '"5"', True),
+        ("get", '"null"', False),
+    ]
     results = [{"isError": False, "result": "5"}, {"isError": False, "result": "5"}]
     hub.do(c.BatchEnded("@counter@k", {"entityExists": True, "entityState": "5", "results": results, "signals": []}))
     answer = json.loads(hub.begin().request)["history"][-1]
@@ -270,7 +287,9 @@ def test_a_rejected_version_waits_and_keeps_its_events():
 
 
 def test_a_version_mismatch_can_fail_the_instance_instead():
-    hub = Scripted(DurableOptions(default_version="1.0", version_match=VersionMatch.STRICT, version_failure=VersionFailure.FAIL))
+    hub = Scripted(
+        DurableOptions(default_version="1.0", version_match=VersionMatch.STRICT, version_failure=VersionFailure.FAIL)
+    )
     hub.start(version="2.0")
     hub.do(c.BeginTurn("i"))
     assert hub.instance().output == "VersionMismatch: Orchestration version did not comply with Worker Versioning"

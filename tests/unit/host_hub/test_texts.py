@@ -39,7 +39,10 @@ def test_results_are_read_as_dotnet_reads_them(given, expected):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ('{"$ref": 1}', "JSON reference $ref property must have a string or null value. Path '$ref', line 1, position 10."),
+        (
+            '{"$ref": 1}',
+            "JSON reference $ref property must have a string or null value. Path '$ref', line 1, position 10.",
+        ),
         ('{"$ref": "a", "title": "x"}', "Path 'title', line 1, position 22."),
         ("[" * 65 + "]" * 65, "MaxDepth of 64 has been exceeded. Path '" + "[0]" * 64 + "', line 1, position 65."),
         ('{"a":[1,' + "[" * 63 + "]" * 63 + "]}", "Path 'a[1]" + "[0]" * 62 + "'"),
@@ -51,7 +54,10 @@ def test_results_that_dotnet_refuses_are_refused_with_its_words(given, message):
     assert message in str(refused.value)
 
 
-@pytest.mark.parametrize(("given", "expected"), [("{'a':1}", '{"a":1}'), ('{"a":1} x', '{"a":1}'), (" 5 ", "5"), ("NaN", '"NaN"'), ("[1]", "[1]")])
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [("{'a':1}", '{"a":1}'), ('{"a":1} x', '{"a":1}'), (" 5 ", "5"), ("NaN", '"NaN"'), ("[1]", "[1]")],
+)
 def test_event_bodies_are_read_leniently(given, expected):
     assert newtonsoft.one_value(given) == expected
 
@@ -72,7 +78,10 @@ def test_times_have_no_trailing_zeros():
     assert iso(datetime(2026, 1, 2, tzinfo=UTC)) == "2026-01-02T00:00:00Z"
 
 
-@pytest.mark.parametrize("given", ["2026-01-02T03:04:05Z", "2026-01-02T03:04:05.1234567Z", "2026-01-02T03:04:05+00:00", "2026-01-02T03:04:05 00:00"])
+@pytest.mark.parametrize(
+    "given",
+    ["2026-01-02T03:04:05Z", "2026-01-02T03:04:05.1234567Z", "2026-01-02T03:04:05+00:00", "2026-01-02T03:04:05 00:00"],
+)
 def test_date_filters_take_what_clients_send(given):
     found = parse_date_query(given)
     assert found is not None
@@ -85,7 +94,15 @@ def test_a_date_filter_that_is_none_is_ignored():
 
 @pytest.mark.parametrize(
     ("theirs", "mine", "taken"),
-    [("", "1.0", True), ("1.0", "2.0", True), ("2.0.0", "2.0", False), ("10", "9", True), ("v1", "1.0", False), ("A1B2", "a1b2", True), ("1.0", None, False)],
+    [
+        ("", "1.0", True),
+        ("1.0", "2.0", True),
+        ("2.0.0", "2.0", False),
+        ("10", "9", True),
+        ("v1", "1.0", False),
+        ("A1B2", "a1b2", True),
+        ("1.0", None, False),
+    ],
 )
 def test_current_or_older_compares_versions_as_dotnet_does(theirs, mine, taken):
     assert versions.accepts(DurableOptions(default_version=mine), theirs) is taken
@@ -115,5 +132,7 @@ def test_a_bad_option_keeps_the_host_from_starting_and_is_named(durable, names):
 
 
 def test_options_are_read_without_case_and_with_their_defaults():
-    options = DurableOptions.from_host_json({"HubName": "%HUB%", "versionfailurestrategy": "fail"}, environ={"HUB": "mine"}, cpus=2)
+    options = DurableOptions.from_host_json(
+        {"HubName": "%HUB%", "versionfailurestrategy": "fail"}, environ={"HUB": "mine"}, cpus=2
+    )
     assert (options.hub_name, options.version_failure, options.max_activities) == ("mine", "Fail", 20)

@@ -89,7 +89,9 @@ class Caller:
         except WorkerExited as exited:
             return c.BatchEnded(effect.entity_id, error=str(exited))
         except InvocationTimedOut:
-            return c.BatchEnded(effect.entity_id, error=f"Timeout value of {self._limit} was exceeded by function: {effect.name}")
+            return c.BatchEnded(
+                effect.entity_id, error=f"Timeout value of {self._limit} was exceeded by function: {effect.name}"
+            )
         if result.error is not None:
             return c.BatchEnded(effect.entity_id, error=result.error.host_text)
         response = _parsed(result.output)
@@ -109,7 +111,9 @@ class Caller:
             response = await self._http.request(asked["method"], asked["uri"], headers=headers, content=content)
         except httpx.HTTPError as error:
             return c.ActivityEnded(task.seq, failure=failures.http_failed(_http_error(error, asked["uri"])))
-        shown = {name.title(): value for name, value in response.headers.items() if not name.lower().startswith("content-")}
+        shown = {
+            name.title(): value for name, value in response.headers.items() if not name.lower().startswith("content-")
+        }
         answer = {"statusCode": response.status_code, "headers": shown, "content": response.text}
         return c.ActivityEnded(task.seq, result=json.dumps(answer, ensure_ascii=False))
 
@@ -135,4 +139,3 @@ def _parsed(output: Datum | None) -> dict[str, Any] | None:
 
 def _new_id() -> str:
     return str(uuid.uuid4())
-

@@ -60,26 +60,40 @@ class HubClient:
         self._dispatcher, self._options = dispatcher, options
 
     # -- starting --------------------------------------------------------------------------------------------------
-    async def start(self, name: str, input_text: str | None = None, *, instance_id: str | None = None, version: str | None = None) -> str:
+    async def start(
+        self, name: str, input_text: str | None = None, *, instance_id: str | None = None, version: str | None = None
+    ) -> str:
         """Start an orchestration; returns its id. `input_text` is JSON (see `encode`), `version` None the host's default.
 
         An ended instance of the same id is replaced; a live one raises WrongStatus unless the hub may override any, when
         it is terminated first. An unknown name is accepted: the instance then fails and says so, as on the real host.
         """
         chosen = instance_id or uuid.uuid4().hex
-        return await self._start(c.Start(chosen, name, input_text, self._options.default_version if version is None else version))
+        return await self._start(
+            c.Start(chosen, name, input_text, self._options.default_version if version is None else version)
+        )
 
     async def _start(self, command: c.Start) -> str:
         existing = self._find(command.instance_id)
         if existing is not None and not existing.status.ended:
             if self._options.overridable is not Overridable.ANY:
-                raise WrongStatus(f"An Orchestration instance with the status {existing.status} already exists.", existing.status)
+                raise WrongStatus(
+                    f"An Orchestration instance with the status {existing.status} already exists.", existing.status
+                )
             reason = _REPLACED.format(id=command.instance_id, status=existing.status)
             await self._dispatcher.submit(c.Terminate(command.instance_id, reason))
             await self.wait(command.instance_id)
         generation = 0 if existing is None else existing.generation + 1
         await self._dispatcher.submit(
-            c.Start(command.instance_id, command.name, command.input, command.version, command.source_id, generation, command.parent)
+            c.Start(
+                command.instance_id,
+                command.name,
+                command.input,
+                command.version,
+                command.source_id,
+                generation,
+                command.parent,
+            )
         )
         return command.instance_id
 
@@ -89,7 +103,9 @@ class HubClient:
         chosen = uuid.uuid4().hex if new_id else instance_id
         text = "null" if instance.input is None else instance.input
         return await self._start(
-            c.Start(chosen, instance.name, text, self._options.default_version, source_id=instance_id if new_id else None)
+            c.Start(
+                chosen, instance.name, text, self._options.default_version, source_id=instance_id if new_id else None
+            )
         )
 
     # -- looking ---------------------------------------------------------------------------------------------------
@@ -118,7 +134,9 @@ class HubClient:
     def entities(self, name: str = "") -> list[EntityView]:
         """Entities of a name (all without one), by id."""
         found = sorted(self._dispatcher.machine.state.entities.values(), key=lambda entity: entity.id)
-        return [_view(entity) for entity in found if (not name or entity.name == name.lower()) and entity.state is not None]
+        return [
+            _view(entity) for entity in found if (not name or entity.name == name.lower()) and entity.state is not None
+        ]
 
     async def wait(self, instance_id: str, *, timeout: float | None = None) -> InstanceStatus:  # noqa: ASYNC109 -- seconds of real time; callers without a loop of their own need it
         """Waits until an instance has ended. InstanceNotFound, TimeoutError."""
@@ -146,14 +164,20 @@ class HubClient:
         """Hold an instance. InstanceNotFound; WrongStatus when it has ended or is held already."""
         status = self._live(instance_id)
         if status is RuntimeStatus.SUSPENDED:
-            raise WrongStatus(f"Cannot suspend the orchestration instance {instance_id} because instance is in the {status} state.", status)
+            raise WrongStatus(
+                f"Cannot suspend the orchestration instance {instance_id} because instance is in the {status} state.",
+                status,
+            )
         await self._dispatcher.submit(c.Suspend(instance_id, reason))
 
     async def resume(self, instance_id: str, reason: str | None = None) -> None:
         """Let a held instance go on. InstanceNotFound; WrongStatus when it is not held."""
         status = self._live(instance_id)
         if status is not RuntimeStatus.SUSPENDED:
-            raise WrongStatus(f"Cannot resume the orchestration instance {instance_id} because instance is in the {status} state.", status)
+            raise WrongStatus(
+                f"Cannot resume the orchestration instance {instance_id} because instance is in the {status} state.",
+                status,
+            )
         await self._dispatcher.submit(c.Resume(instance_id, reason))
 
     async def rewind(self, instance_id: str, reason: str | None = None) -> None:
@@ -193,7 +217,9 @@ class HubClient:
 
     # -- finding ---------------------------------------------------------------------------------------------------
     def _find(self, instance_id: str) -> Instance | None:
-        return self._dispatcher.machine.state.instances.get(instance_id) or self._dispatcher.journal.instance(instance_id)
+        return self._dispatcher.machine.state.instances.get(instance_id) or self._dispatcher.journal.instance(
+            instance_id
+        )
 
     def _get(self, instance_id: str) -> Instance:
         instance = self._find(instance_id)

@@ -39,7 +39,9 @@ class _Lane:
 class Dispatcher:
     """Drives one machine. Everything happens on one event loop."""
 
-    def __init__(self, journal: Journal, options: DurableOptions, functions: Functions, caller: Caller, clock: Clock) -> None:
+    def __init__(
+        self, journal: Journal, options: DurableOptions, functions: Functions, caller: Caller, clock: Clock
+    ) -> None:
         """Nothing runs before `start`."""
         self.machine = Machine(options, functions, lambda: str(uuid.uuid4()), journal.load())
         self.journal, self.clock, self.caller = journal, clock, caller
@@ -151,7 +153,9 @@ class Dispatcher:
     def _give_back(self, command: c.Command, step: c.Step) -> None:
         """What begins without needing the worker (an unknown name) leaves its room to the next."""
         lane, needed = (self._turns, c.RunTurn) if isinstance(command, c.BeginTurn) else (self._batches, c.RunBatch)
-        if isinstance(command, c.BeginTurn | c.BeginBatch) and not any(isinstance(effect, needed) for effect in step.effects):
+        if isinstance(command, c.BeginTurn | c.BeginBatch) and not any(
+            isinstance(effect, needed) for effect in step.effects
+        ):
             lane.busy -= 1
 
     def _load(self, command: c.Command) -> None:
@@ -172,7 +176,11 @@ class Dispatcher:
         instance.history = self.journal.history(instance_id)
         self.machine.state.instances[instance_id] = instance
         for item in instance.history:
-            if "InstanceId" in item.members and "Name" in item.members and not item.members["InstanceId"].startswith("@"):
+            if (
+                "InstanceId" in item.members
+                and "Name" in item.members
+                and not item.members["InstanceId"].startswith("@")
+            ):
                 self._load_failed(item.members["InstanceId"])
 
     def _forget_ended(self, steps: list[c.Step]) -> None:

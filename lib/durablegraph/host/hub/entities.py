@@ -27,7 +27,9 @@ class Sender:
     clock: datetime
 
 
-def request_text(*, operation: str, input_text: str | None, request_id: str, now: datetime, signal: bool, sender: Sender | None) -> str:
+def request_text(
+    *, operation: str, input_text: str | None, request_id: str, now: datetime, signal: bool, sender: Sender | None
+) -> str:
     """What an entity is sent. `sender` None: a client."""
     members: Members = {"$type": f"{_NAMESPACE}.RequestMessage, {_NAMESPACE}", "op": operation}
     if signal:
@@ -36,7 +38,12 @@ def request_text(*, operation: str, input_text: str | None, request_id: str, now
         members["input"] = input_text
     members["id"] = request_id
     if sender is not None:
-        members |= {"parent": sender.instance_id, "parentExecution": sender.execution_id, "Timestamp": iso(sender.clock), "Predecessor": _NEVER}
+        members |= {
+            "parent": sender.instance_id,
+            "parentExecution": sender.execution_id,
+            "Timestamp": iso(sender.clock),
+            "Predecessor": _NEVER,
+        }
     members["requestTime"] = iso_offset(now)
     return dumps(members)
 
@@ -51,9 +58,17 @@ def batch_request(entity: Entity, batch: Sequence[Message]) -> str:
     """The JSON text for the entity function. The SDK refuses any further member."""
     requests = [opened(message) for message in batch]
     items = [
-        {"name": item["op"], "input": item.get("input"), "isSignal": item.get("signal", False), "id": item["id"]} for item in requests
+        {"name": item["op"], "input": item.get("input"), "isSignal": item.get("signal", False), "id": item["id"]}
+        for item in requests
     ]
-    return dumps({"self": {"name": entity.name, "key": entity.key}, "exists": entity.exists, "state": entity.state, "batch": items})
+    return dumps(
+        {
+            "self": {"name": entity.name, "key": entity.key},
+            "exists": entity.exists,
+            "state": entity.state,
+            "batch": items,
+        }
+    )
 
 
 def opened(message: Message) -> dict[str, Any]:

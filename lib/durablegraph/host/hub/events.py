@@ -60,9 +60,18 @@ class Event:
         return Event({**self.members, "IsPlayed": True}, head + _PLAYED + tail)
 
 
-def event(kind: EventType, now: datetime, event_id: int = -1, /, *, leading: Members | None = None, **members: Any) -> Event:
+def event(
+    kind: EventType, now: datetime, event_id: int = -1, /, *, leading: Members | None = None, **members: Any
+) -> Event:
     """Builds one; `leading` members come before EventType, as .NET's serializer orders inherited ones."""
-    full = {**(leading or {}), "EventType": int(kind), **members, "EventId": event_id, "IsPlayed": False, "Timestamp": iso(now)}
+    full = {
+        **(leading or {}),
+        "EventType": int(kind),
+        **members,
+        "EventId": event_id,
+        "IsPlayed": False,
+        "Timestamp": iso(now),
+    }
     return Event(full, json.dumps(full, separators=(",", ":")))
 
 
@@ -101,10 +110,14 @@ def execution_started(
     )
 
 
-def execution_completed(now: datetime, event_id: int, status: int, result: str | None, failure_details: str | None = None) -> Event:
+def execution_completed(
+    now: datetime, event_id: int, status: int, result: str | None, failure_details: str | None = None
+) -> Event:
     """`status` is the number of the runtime status; the event takes a number of its own."""
     details = json.loads(failure_details) if failure_details else None
-    return event(EventType.EXECUTION_COMPLETED, now, event_id, OrchestrationStatus=status, Result=result, FailureDetails=details)
+    return event(
+        EventType.EXECUTION_COMPLETED, now, event_id, OrchestrationStatus=status, Result=result, FailureDetails=details
+    )
 
 
 def execution_terminated(now: datetime, reason: str | None) -> Event:
@@ -124,7 +137,16 @@ def resumed(now: datetime, reason: str | None) -> Event:
 
 def task_scheduled(now: datetime, task_id: int, name: str, input_text: str | None) -> Event:
     """`input_text` only when the hub stores inputs in history."""
-    return event(EventType.TASK_SCHEDULED, now, task_id, Name=name, Version="", Input=input_text, ParentTraceContext=None, Tags=None)
+    return event(
+        EventType.TASK_SCHEDULED,
+        now,
+        task_id,
+        Name=name,
+        Version="",
+        Input=input_text,
+        ParentTraceContext=None,
+        Tags=None,
+    )
 
 
 def task_completed(now: datetime, task_id: int, result: str | None) -> Event:
@@ -137,10 +159,20 @@ def task_failed(now: datetime, task_id: int, failure: Failure) -> Event:
     return _failed(EventType.TASK_FAILED, now, task_id, failure)
 
 
-def child_created(now: datetime, task_id: int, name: str, version: str | None, instance_id: str, input_text: str | None) -> Event:
+def child_created(
+    now: datetime, task_id: int, name: str, version: str | None, instance_id: str, input_text: str | None
+) -> Event:
     """A sub-orchestration was started."""
     return event(
-        EventType.CHILD_CREATED, now, task_id, Name=name, Version=version, InstanceId=instance_id, Input=input_text, ClientSpanId=None, Tags=None
+        EventType.CHILD_CREATED,
+        now,
+        task_id,
+        Name=name,
+        Version=version,
+        InstanceId=instance_id,
+        Input=input_text,
+        ClientSpanId=None,
+        Tags=None,
     )
 
 
@@ -156,7 +188,9 @@ def child_failed(now: datetime, task_id: int, failure: Failure) -> Event:
 
 def _failed(kind: EventType, now: datetime, task_id: int, failure: Failure) -> Event:
     details = json.loads(failure.failure_details) if failure.failure_details else None
-    return event(kind, now, TaskScheduledId=task_id, Reason=failure.reason, Details=failure.details, FailureDetails=details)
+    return event(
+        kind, now, TaskScheduledId=task_id, Reason=failure.reason, Details=failure.details, FailureDetails=details
+    )
 
 
 def timer_created(now: datetime, task_id: int, fire_at: str) -> Event:

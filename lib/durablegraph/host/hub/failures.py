@@ -125,7 +125,14 @@ def activity_missing(name: str) -> Failure:
 
 def http_failed(text: str) -> Failure:
     """A call of `call_http` got no response."""
-    return Failure(text, _exception('"$type":"System.Net.Http.HttpRequestException, System.Net.Http","ClassName":"System.Net.Http.HttpRequestException"', text, "System.Net.Http"))
+    return Failure(
+        text,
+        _exception(
+            '"$type":"System.Net.Http.HttpRequestException, System.Net.Http","ClassName":"System.Net.Http.HttpRequestException"',
+            text,
+            "System.Net.Http",
+        ),
+    )
 
 
 def child_failed(output: str, error: str | None) -> Failure:
@@ -174,7 +181,11 @@ def unknown_function(name: str, kind: str, known: list[str]) -> str:
     """`kind` is orchestrator, activity or entity."""
     names = ", ".join(f"'{item}'" for item in known)
     article = "a" if kind != "orchestrator" and kind[0] not in "aeiou" else "an"
-    listed = f"The following are the known {kind} functions: {names}." if known else f"No {kind} functions are currently registered!"
+    listed = (
+        f"The following are the known {kind} functions: {names}."
+        if known
+        else f"No {kind} functions are currently registered!"
+    )
     return f"The function '{name}' doesn't exist, is disabled, or is not {article} {kind} function. Additional info: {listed}"
 
 

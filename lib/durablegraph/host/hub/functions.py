@@ -24,7 +24,10 @@ class Functions:
         """The durable functions of an index."""
         durable = [function for function in index.functions if function.kind in _KINDS]
         return cls(
-            {(function.kind, function.durable_name.lower()): (function.durable_name, function.name) for function in durable},
+            {
+                (function.kind, function.durable_name.lower()): (function.durable_name, function.name)
+                for function in durable
+            },
             {function.name: function.trigger.name for function in durable},
         )
 

@@ -62,8 +62,16 @@ class Journal:
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
         self._db.executescript(_SCHEMA)
-        self._check("format", str(_FORMAT), f"{path}: found a hub of format {{}}, expected {_FORMAT}. Use the version that wrote it, or another folder.")
-        self._check("hub", hub_name, f"{path}: found the hub {{!r}}, expected {hub_name!r}. Give each hub a folder of its own (--state).")
+        self._check(
+            "format",
+            str(_FORMAT),
+            f"{path}: found a hub of format {{}}, expected {_FORMAT}. Use the version that wrote it, or another folder.",
+        )
+        self._check(
+            "hub",
+            hub_name,
+            f"{path}: found the hub {{!r}}, expected {hub_name!r}. Give each hub a folder of its own (--state).",
+        )
 
     def _check(self, name: str, mine: str, refusal: str) -> None:
         self._db.execute("INSERT OR IGNORE INTO meta VALUES (?,?)", (name, mine))
@@ -106,12 +114,16 @@ class Journal:
         for instance in self.select(condition, _LIVE):
             state.instances[instance.id] = instance
         for row in self._db.execute("SELECT id, present, state, created, updated, senders FROM entities"):
-            state.entities[row[0]] = Entity(row[0], bool(row[1]), row[2], _time(row[3]), _time(row[4]), json.loads(row[5]))
+            state.entities[row[0]] = Entity(
+                row[0], bool(row[1]), row[2], _time(row[3]), _time(row[4]), json.loads(row[5])
+            )
         for row in self._db.execute("SELECT seq, instance, execution, task, name, input FROM activities ORDER BY seq"):
             state.activities[row[0]] = ActivityTask(*row)
         for row in self._db.execute("SELECT seq, target, execution, due, text FROM messages ORDER BY seq"):
             _place(state, Message(row[0], row[1], row[2], from_text(row[4]), _time(row[3]) if row[3] else None))
-        last = self._db.execute("SELECT max(s) FROM (SELECT max(seq) s FROM messages UNION SELECT max(seq) FROM activities)").fetchone()[0]
+        last = self._db.execute(
+            "SELECT max(s) FROM (SELECT max(seq) s FROM messages UNION SELECT max(seq) FROM activities)"
+        ).fetchone()[0]
         state.last_seq = last or 0
         return state
 
@@ -159,7 +171,18 @@ def _rows(change: c.Change) -> Iterator[tuple[Any, ...]]:
 
 def _instance_row(i: Instance) -> tuple[Any, ...]:
     parent = json.dumps([i.parent.instance_id, i.parent.execution_id, i.parent.task_id]) if i.parent else None
-    head = (i.id, i.name, i.version, i.execution_id, i.status.value, i.input, i.output, i.custom_status, parent, i.source_id)
+    head = (
+        i.id,
+        i.name,
+        i.version,
+        i.execution_id,
+        i.status.value,
+        i.input,
+        i.output,
+        i.custom_status,
+        parent,
+        i.source_id,
+    )
     return (*head, i.generation, i.fresh, stored(i.created), stored(i.updated))
 
 

@@ -40,18 +40,24 @@ def read_page(journal: Journal, entities: Iterable[Entity], query: Query) -> Pag
     rows = journal.select(" AND ".join(conditions), [*values, query.top + 1], "ORDER BY id LIMIT ?")
     orchestrations = (instance_status(row) for row in rows)
     shown = sorted((entity_status(entity) for entity in entities), key=lambda status: status.instance_id)
-    merged = merge(orchestrations, (status for status in shown if _matches(status, query)), key=lambda status: status.instance_id)
+    merged = merge(
+        orchestrations, (status for status in shown if _matches(status, query)), key=lambda status: status.instance_id
+    )
     found = [status for status, _ in zip(merged, range(query.top + 1), strict=False)]
     return Page(found[: query.top], found[query.top].instance_id if len(found) > query.top else None)
 
 
-def statuses_between(journal: Journal, start: datetime, end: datetime | None, statuses: Iterable[RuntimeStatus]) -> list[str]:
+def statuses_between(
+    journal: Journal, start: datetime, end: datetime | None, statuses: Iterable[RuntimeStatus]
+) -> list[str]:
     """The ids of the instances that were created in a range and have one of these statuses (any without one)."""
     conditions, values = _range(start, end, tuple(statuses))
     return [row.id for row in journal.select(" AND ".join(conditions), values)]
 
 
-def _range(start: datetime | None, end: datetime | None, statuses: tuple[RuntimeStatus, ...]) -> tuple[list[str], list[str | int]]:
+def _range(
+    start: datetime | None, end: datetime | None, statuses: tuple[RuntimeStatus, ...]
+) -> tuple[list[str], list[str | int]]:
     conditions, values = ["TRUE"], list[str | int]()
     if start is not None:
         conditions.append("created >= ?")

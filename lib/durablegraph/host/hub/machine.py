@@ -30,7 +30,9 @@ _ONE_SECOND = timedelta(seconds=1)
 class Machine:
     """The state of one hub and the rules by which it moves."""
 
-    def __init__(self, options: DurableOptions, functions: Functions, new_id: Callable[[], str], state: HubState | None = None) -> None:
+    def __init__(
+        self, options: DurableOptions, functions: Functions, new_id: Callable[[], str], state: HubState | None = None
+    ) -> None:
         """`new_id` gives a fresh UUID as text, with dashes, at each call."""
         self.options, self.functions, self.state = options, functions, state or HubState()
         self._new_id = new_id
@@ -151,7 +153,9 @@ class Machine:
         )
         self.state.instances[instance.id] = instance
         self._step.changes += [c.DropMessagesOf(instance.id), c.ClearHistory(instance.id), c.PutInstance(instance)]
-        self._tell(instance.id, self._execution_started(instance, now, generation=None if parent else command.generation))
+        self._tell(
+            instance.id, self._execution_started(instance, now, generation=None if parent else command.generation)
+        )
         self._step.effects.append(c.Changed(instance.id))
 
     def _execution_started(self, instance: Instance, now: datetime, generation: int | None) -> Event:
@@ -160,7 +164,10 @@ class Machine:
             above = self.state.instances.get(instance.parent.instance_id)
             parent = {
                 "Name": above.name if above else None,
-                "OrchestrationInstance": {"InstanceId": instance.parent.instance_id, "ExecutionId": instance.parent.execution_id},
+                "OrchestrationInstance": {
+                    "InstanceId": instance.parent.instance_id,
+                    "ExecutionId": instance.parent.execution_id,
+                },
                 "TaskScheduleId": instance.parent.task_id,
                 "Version": above.version if above else None,
             }
@@ -201,7 +208,11 @@ class Machine:
             c.AppendHistory(instance_id, 0, tuple(item.text for item in history)),
         ]
         self._step.effects.append(c.Changed(instance_id))
-        failed = [child for child in children if (known := self.state.instances.get(child)) and known.status is RuntimeStatus.FAILED]
+        failed = [
+            child
+            for child in children
+            if (known := self.state.instances.get(child)) and known.status is RuntimeStatus.FAILED
+        ]
         for child in failed:
             self._rewind(child, reason, now)
         if not failed:
@@ -244,10 +255,14 @@ class Machine:
 
     def _conclude(self, instance: Instance, turn: Turn, answer: turns.Answer, now: datetime) -> None:
         stored = instance.history or []
-        verdict = turns.judge(instance.name, answer, stored, turn.events, fresh=instance.fresh, functions=self.functions)
+        verdict = turns.judge(
+            instance.name, answer, stored, turn.events, fresh=instance.fresh, functions=self.functions
+        )
         instance.turn, instance.updated = None, now
         if not (instance.fresh and verdict.custom_status is None):
-            instance.custom_status = verdict.custom_status  # the first turn of a continued execution leaves the last one's standing
+            instance.custom_status = (
+                verdict.custom_status
+            )  # the first turn of a continued execution leaves the last one's standing
         self._step.changes.append(c.DropMessages(tuple(message.seq for message in turn.messages)))
         if instance.status is RuntimeStatus.TERMINATED:
             instance.status = RuntimeStatus.RUNNING  # its row had been marked while another host rejected it
@@ -263,7 +278,9 @@ class Machine:
         for operation in verdict.operations:
             new.append(self._schedule(instance, operation, now))
         if verdict.status.ended:
-            new.append(events.execution_completed(now, _next_id([*stored, *new]), verdict.status.number, verdict.output))
+            new.append(
+                events.execution_completed(now, _next_id([*stored, *new]), verdict.status.number, verdict.output)
+            )
         if new or not fresh:
             new.append(events.turn_completed(now))
         self._append(instance, new)
@@ -286,7 +303,10 @@ class Machine:
         """The first events of a continued execution have been shown: from now on they count as played."""
         history = [item if item.type == EventType.TURN_STARTED else item.played() for item in instance.history or []]
         instance.history = history
-        self._step.changes += [c.ClearHistory(instance.id), c.AppendHistory(instance.id, 0, tuple(item.text for item in history))]
+        self._step.changes += [
+            c.ClearHistory(instance.id),
+            c.AppendHistory(instance.id, 0, tuple(item.text for item in history)),
+        ]
 
     def _continue_as_new(self, instance: Instance, verdict: turns.Verdict, now: datetime) -> None:
         """The next execution begins in the same work item: its first turn shows a history that ends with a turn's end."""
@@ -299,14 +319,19 @@ class Machine:
         begun = self._execution_started(instance, now, generation=None)
         instance.history = []
         self._step.changes += [c.DropMessagesOf(instance.id, old), c.PutInstance(instance), c.ClearHistory(instance.id)]
-        self._append(instance, [events.turn_started(now), begun, *(item.played() for item in verdict.carried), events.turn_completed(now)])
+        self._append(
+            instance,
+            [events.turn_started(now), begun, *(item.played() for item in verdict.carried), events.turn_completed(now)],
+        )
         self._step.effects.append(c.Changed(instance.id))
         self._announce(instance)
 
     def _fail_version(self, instance: Instance, turn: Turn, now: datetime) -> None:
         """The engine fails the instance without a turn; its messages stay in history as not yet played."""
         details = failures.version_mismatch_details()
-        completed = events.execution_completed(now, len(instance.history or []), RuntimeStatus.FAILED.number, None, details)
+        completed = events.execution_completed(
+            now, len(instance.history or []), RuntimeStatus.FAILED.number, None, details
+        )
         instance.turn, instance.status, instance.updated = None, RuntimeStatus.FAILED, now
         self._step.changes.append(c.DropMessages(tuple(message.seq for message in turn.messages)))
         self._append(instance, [*turn.events, completed, events.turn_completed(now)])
@@ -347,8 +372,12 @@ class Machine:
 
     def _schedule_activity(self, instance: Instance, operation: Operation, now: datetime) -> Event:
         action = operation.action
-        given = newtonsoft.dumps(action["httpRequest"]) if "httpRequest" in action else str(action.get("input") or "null")
-        task = ActivityTask(self.state.next_seq(), instance.id, instance.execution_id, operation.id, operation.name, given)
+        given = (
+            newtonsoft.dumps(action["httpRequest"]) if "httpRequest" in action else str(action.get("input") or "null")
+        )
+        task = ActivityTask(
+            self.state.next_seq(), instance.id, instance.execution_id, operation.id, operation.name, given
+        )
         self.state.activities[task.seq] = task
         self._step.changes.append(c.PutActivity(task))
         self._step.effects.append(c.RunActivity(task))
@@ -364,7 +393,9 @@ class Machine:
         version = self.options.default_version if version is None else version
         parent = Parent(instance.id, instance.execution_id, operation.id)
         self._start(c.Start(child_id, operation.name, text, version, parent=parent), now)
-        return events.child_created(now, operation.id, operation.name, version, child_id, text if self.options.store_inputs else None)
+        return events.child_created(
+            now, operation.id, operation.name, version, child_id, text if self.options.store_inputs else None
+        )
 
     def _schedule_timer(self, instance: Instance, operation: Operation, now: datetime) -> Event:
         fire_at = parse(operation.action["fireAt"])
@@ -392,7 +423,12 @@ class Machine:
 
     def _signal(self, command: c.Signal, now: datetime) -> None:
         text = entities.request_text(
-            operation=command.operation, input_text=command.input, request_id=self._new_id(), now=now, signal=True, sender=None
+            operation=command.operation,
+            input_text=command.input,
+            request_id=self._new_id(),
+            now=now,
+            signal=True,
+            sender=None,
         )
         self._post(command.entity_id, text, now, None)
 
@@ -424,7 +460,9 @@ class Machine:
         entity.batch = [entity.queue.popleft() for _ in range(min(len(entity.queue), self.options.max_entity_batch))]
         name = self.functions.function(entity.name, "entity")
         if name is None:
-            self._batch_ended(c.BatchEnded(entity_id, error=self.functions.unknown(entity.name, "entity")), self._step.now)
+            self._batch_ended(
+                c.BatchEnded(entity_id, error=self.functions.unknown(entity.name, "entity")), self._step.now
+            )
         else:
             self._step.effects.append(c.RunBatch(entity_id, name, entities.batch_request(entity, entity.batch)))
 
@@ -467,7 +505,9 @@ class Machine:
         try:
             return events.task_completed(now, task.task_id, newtonsoft.read_object(text))
         except newtonsoft.JsonError as error:
-            return events.task_failed(now, task.task_id, failures.activity_result_unreadable(task.name, str(error), error.kind))
+            return events.task_failed(
+                now, task.task_id, failures.activity_result_unreadable(task.name, str(error), error.kind)
+            )
 
 
 def _next_id(history: Sequence[Event]) -> int:

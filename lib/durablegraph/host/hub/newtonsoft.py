@@ -10,12 +10,16 @@ import re
 from typing import Any
 
 MAX_DEPTH = 64
-_TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|\s+|-?Infinity|NaN|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|[\[\]{},:]|[a-z]+', re.DOTALL)
-_NEEDS_ESCAPE = re.compile("[\\x00-\\x1f\"\\\\\x85\u2028\u2029]")
+_TOKEN = re.compile(
+    r'"[^"\\]*(?:\\.[^"\\]*)*"|\s+|-?Infinity|NaN|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|[\[\]{},:]|[a-z]+', re.DOTALL
+)
+_NEEDS_ESCAPE = re.compile('[\\x00-\\x1f"\\\\\x85\u2028\u2029]')
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _METADATA = re.compile(r'\s*"(\$ref|\$id|\$type|\$values)"\s*:\s*')
 _NAME = re.compile(r'\s*("[^"\\]*(?:\\.[^"\\]*)*")\s*:')
-_LENIENT = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|\'[^\'\\]*(?:\\.[^\'\\]*)*\'|(?<=[{,])\s*[A-Za-z_$][\w$]*(?=\s*:)', re.DOTALL)
+_LENIENT = re.compile(
+    r'"[^"\\]*(?:\\.[^"\\]*)*"|\'[^\'\\]*(?:\\.[^\'\\]*)*\'|(?<=[{,])\s*[A-Za-z_$][\w$]*(?=\s*:)', re.DOTALL
+)
 _DECODER = json.JSONDecoder()
 
 
@@ -46,7 +50,11 @@ def _rewrite(match: re.Match[str]) -> str:
     token = match[0]
     first = token[0]
     if first == '"':
-        return quote(json.loads(token, strict=False)) if "\\" in token or _NEEDS_ESCAPE.search(token, 1, len(token) - 1) else token
+        return (
+            quote(json.loads(token, strict=False))
+            if "\\" in token or _NEEDS_ESCAPE.search(token, 1, len(token) - 1)
+            else token
+        )
     if first.isspace():
         return ""
     if token in {"NaN", "Infinity", "-Infinity"}:
@@ -92,9 +100,14 @@ def read_body(text: str) -> str:
         line, position = (0, 0) if error.pos <= start else place(strict, error.pos)
         if error.pos >= len(strict.rstrip()):
             line, position = place(strict, len(strict))
-            raise JsonError(f"Unexpected end when reading JSON. Path '', line {line}, position {position}.", "JsonSerializationException") from error
+            raise JsonError(
+                f"Unexpected end when reading JSON. Path '', line {line}, position {position}.",
+                "JsonSerializationException",
+            ) from error
         found = strict[error.pos]
-        raise JsonError(f"Unexpected character encountered while parsing value: {found}. Path '', line {line}, position {position}.") from error
+        raise JsonError(
+            f"Unexpected character encountered while parsing value: {found}. Path '', line {line}, position {position}."
+        ) from error
     return strict[end:]
 
 
@@ -110,8 +123,12 @@ def one_value(text: str) -> str:
         if strict[start] in "{[" and error.pos > start:
             kind = "JObject" if strict[start] == "{" else "JArray"
             line, position = place(strict, min(error.pos, len(strict)))
-            raise JsonError(f"Error reading {kind} from JsonReader. Path '', line {line}, position {position}.") from error
-        raise JsonError(f"Unexpected character encountered while parsing value: {strict[start]}. Path '', line 0, position 0.") from error
+            raise JsonError(
+                f"Error reading {kind} from JsonReader. Path '', line {line}, position {position}."
+            ) from error
+        raise JsonError(
+            f"Unexpected character encountered while parsing value: {strict[start]}. Path '', line 0, position 0."
+        ) from error
     return compact(strict[start:end])
 
 
@@ -144,7 +161,9 @@ def check_depth(text: str) -> None:
             if len(path) == MAX_DEPTH:
                 shown = "".join(path).removeprefix(".")
                 line, position = place(text, match.end())
-                raise JsonError(f"The reader's MaxDepth of {MAX_DEPTH} has been exceeded. Path '{shown}', line {line}, position {position}.")
+                raise JsonError(
+                    f"The reader's MaxDepth of {MAX_DEPTH} has been exceeded. Path '{shown}', line {line}, position {position}."
+                )
             path.append("[0]" if token == "[" else "")
             expects_name.append(token == "{")
         elif token in {"]", "}"} and path:

@@ -50,7 +50,7 @@ class Leaf(Node):
 class Children(Node):
     """Done when `enough` of its children are; failed children count too (and nothing waits for none)."""
 
-    __slots__ = ("_enough", "_ended")
+    __slots__ = ("_ended", "_enough")
 
     def __init__(self, children: Sequence[Node], enough: int) -> None:
         super().__init__()

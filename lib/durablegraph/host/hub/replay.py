@@ -20,7 +20,9 @@ from durablegraph.host.hub.nodes import Children, Leaf, Node
 from durablegraph.host.hub.wiretime import iso, parse
 
 # Plain numbers: these are compared once or more for each event of each turn.
-_TURN_STARTED, _RESUMED, _TERMINATED = map(int, (EventType.TURN_STARTED, EventType.RESUMED, EventType.EXECUTION_TERMINATED))
+_TURN_STARTED, _RESUMED, _TERMINATED = map(
+    int, (EventType.TURN_STARTED, EventType.RESUMED, EventType.EXECUTION_TERMINATED)
+)
 _WITH_RETRY = frozenset({int(ActionType.CALL_ACTIVITY_WITH_RETRY), int(ActionType.CALL_CHILD_WITH_RETRY)})
 _CALLS = frozenset({int(ActionType.CALL_ACTIVITY), int(ActionType.CALL_CHILD), int(ActionType.CALL_HTTP)})
 _OF_CHILDREN = frozenset({int(ActionType.CALL_CHILD), int(ActionType.CALL_CHILD_WITH_RETRY)})
@@ -44,12 +46,18 @@ class Outcome:
     """Set when the extension itself refuses an action: the instance fails as if its code had raised this."""
 
 
-def replay(actions: list[list[Action]], schema: int, events: Sequence[Event], first_new: int, functions: Functions) -> Outcome:
+def replay(
+    actions: list[list[Action]], schema: int, events: Sequence[Event], first_new: int, functions: Functions
+) -> Outcome:
     """Walks `events` (stored ones, then from index `first_new` this turn's) and `actions` together.
 
     Schema 1 and later give one list; schema 0 one list a yield, each of which is over with its first completion.
     """
-    top = actions[0] if schema else [{"actionType": int(ActionType.WHEN_ANY), "compoundActions": group} for group in actions]
+    top = (
+        actions[0]
+        if schema
+        else [{"actionType": int(ActionType.WHEN_ANY), "compoundActions": group} for group in actions]
+    )
     return _Replay(top, functions).run(events, first_new)
 
 
@@ -245,7 +253,10 @@ class _Replay:
         return self._schedule(recorded, action["functionName"], action)
 
     def _is_known(self, action: Action, kind: int) -> bool:
-        return self.functions.function(action["functionName"], "orchestrator" if kind in _OF_CHILDREN else "activity") is not None
+        return (
+            self.functions.function(action["functionName"], "orchestrator" if kind in _OF_CHILDREN else "activity")
+            is not None
+        )
 
     def timer(self, action: Action) -> Node:
         """A cancelled timer keeps its id, is done at once and holds nothing back."""

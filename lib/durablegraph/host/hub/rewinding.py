@@ -14,7 +14,9 @@ def rewound(history: Sequence[Event]) -> tuple[list[Event], list[str]]:
     failed_tasks = {item.members["TaskScheduledId"] for item in history if item.type == EventType.TASK_FAILED}
     failed_children = {item.members["TaskScheduledId"] for item in history if item.type == EventType.CHILD_FAILED}
     children = [
-        item.members["InstanceId"] for item in history if item.type == EventType.CHILD_CREATED and item.members["EventId"] in failed_children
+        item.members["InstanceId"]
+        for item in history
+        if item.type == EventType.CHILD_CREATED and item.members["EventId"] in failed_children
     ]
     return [blanked(item) if _goes(item, failed_tasks) else item for item in history], children
 

@@ -76,7 +76,9 @@ def _checked(state: dict[str, Any], error: str | None, max_actions: int) -> Answ
     schema = int(state.get("schemaVersion", 0))
     actions = state["actions"]
     if schema and len(actions) != 1:
-        return Answer(error=f"With schema version {schema} exactly one list of actions is expected, {len(actions)} were found.")
+        return Answer(
+            error=f"With schema version {schema} exactly one list of actions is expected, {len(actions)} were found."
+        )
     if sum(leaf_count(action) for group in actions for action in group) > max_actions:
         return Answer(
             error=f"Maximum amount of orchestration actions ({max_actions:,}) has been reached. "
@@ -109,7 +111,9 @@ class Verdict:
     carried: list[Event] = field(default_factory=list)
 
 
-def judge(name: str, answer: Answer, stored: Sequence[Event], new: Sequence[Event], *, fresh: bool, functions: Functions) -> Verdict:
+def judge(
+    name: str, answer: Answer, stored: Sequence[Event], new: Sequence[Event], *, fresh: bool, functions: Functions
+) -> Verdict:
     """Replays the answer over the history. `fresh`: the stored history is itself this turn's news."""
     try:
         outcome = replay(answer.actions, answer.schema, [*stored, *new], 0 if fresh else len(stored), functions)
@@ -118,7 +122,9 @@ def judge(name: str, answer: Answer, stored: Sequence[Event], new: Sequence[Even
         return Verdict(RuntimeStatus.FAILED, [], failures.orchestrator_failed(name, error), error, answer.custom_status)
     custom = answer.custom_status
     if outcome.terminated is not None:
-        return Verdict(RuntimeStatus.TERMINATED, outcome.operations, outcome.terminated.members["Input"], custom_status=custom)
+        return Verdict(
+            RuntimeStatus.TERMINATED, outcome.operations, outcome.terminated.members["Input"], custom_status=custom
+        )
     if outcome.broken is not None:
         return Verdict(RuntimeStatus.FAILED, outcome.operations, outcome.broken, outcome.broken, custom)
     if outcome.suspended:
@@ -135,8 +141,12 @@ def _ended(name: str, answer: Answer, outcome: Outcome) -> Verdict:
         return Verdict(RuntimeStatus.FAILED, operations, failures.orchestrator_failed(name, error), error, custom)
     if outcome.continue_as_new is not None:
         given = outcome.continue_as_new.get("input")
-        text = "null" if given is None else newtonsoft.quote(given) if isinstance(given, str) else newtonsoft.dumps(given)
-        return Verdict(RuntimeStatus.RUNNING, operations, custom_status=custom, next_input=text, carried=outcome.carried)
+        text = (
+            "null" if given is None else newtonsoft.quote(given) if isinstance(given, str) else newtonsoft.dumps(given)
+        )
+        return Verdict(
+            RuntimeStatus.RUNNING, operations, custom_status=custom, next_input=text, carried=outcome.carried
+        )
     if answer.done:
         return Verdict(RuntimeStatus.COMPLETED, operations, answer.output, custom_status=custom)
     return Verdict(RuntimeStatus.RUNNING, operations, custom_status=custom)

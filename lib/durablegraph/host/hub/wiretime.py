@@ -33,4 +33,3 @@ def parse_date_query(text: str) -> datetime | None:
         return parse(text.strip().replace(" ", "+") if len(text) > _SHORTEST_WITH_TIME else text.strip())
     except ValueError:
         return None
-

@@ -5,7 +5,14 @@ from collections.abc import Awaitable, Callable
 from durablegraph.host.hub import newtonsoft
 from durablegraph.host.hub.client import EntityView, HubClient
 from durablegraph.host.hub.wiretime import iso, parse_date_query
-from durablegraph.host.management.exchange import ManagementRequest, ManagementResponse, as_json, empty, message, raw_json
+from durablegraph.host.management.exchange import (
+    ManagementRequest,
+    ManagementResponse,
+    as_json,
+    empty,
+    message,
+    raw_json,
+)
 from durablegraph.host.management.projection import parsed
 
 Handler = Callable[[ManagementRequest], Awaitable[ManagementResponse]]
@@ -76,4 +83,8 @@ def _key(request: ManagementRequest) -> str:
 
 def _members(entity: EntityView, *, fetch: bool) -> dict[str, object]:
     state = parsed(entity.state) if fetch else None
-    return {"entityId": {"name": entity.name, "key": entity.key}, "lastOperationTime": iso(entity.updated), "state": state}
+    return {
+        "entityId": {"name": entity.name, "key": entity.key},
+        "lastOperationTime": iso(entity.updated),
+        "state": state,
+    }

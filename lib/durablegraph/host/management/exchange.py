@@ -6,13 +6,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 JSON = "application/json; charset=utf-8"
-_STACK = "   at Microsoft.Azure.WebJobs.Extensions.DurableTask.HttpApiHandler.HandleRequestAsync(HttpRequestMessage request)"
+_STACK = (
+    "   at Microsoft.Azure.WebJobs.Extensions.DurableTask.HttpApiHandler.HandleRequestAsync(HttpRequestMessage request)"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class ManagementRequest:
     """`parts` are the decoded path segments below the API's root, `origin` scheme and authority the caller used, `url` the
-    whole address. Header names are lower case."""
+    whole address. Header names are lower case.
+    """
 
     method: str
     parts: Sequence[str]
@@ -28,7 +31,13 @@ class ManagementRequest:
 
     def parameters(self, name: str) -> list[str]:
         """Every value of a repeated or comma-separated query parameter."""
-        return [item.strip() for key, value in self.query if key.lower() == name.lower() for item in value.split(",") if item.strip()]
+        return [
+            item.strip()
+            for key, value in self.query
+            if key.lower() == name.lower()
+            for item in value.split(",")
+            if item.strip()
+        ]
 
     def flag(self, name: str, *, default: bool) -> bool:
         """A boolean parameter; anything but true and false counts as the default."""

@@ -65,12 +65,16 @@ class InstanceRoutes:
         if request.flag("showHistory", default=False) and status.runtime_status is not RuntimeStatus.PENDING:
             show_output = request.flag("showHistoryOutput", default=False)
             try:
-                members["historyEvents"] = history_members(self._client.history(instance_id), show_input=show_input, show_output=show_output)
+                members["historyEvents"] = history_members(
+                    self._client.history(instance_id), show_input=show_input, show_output=show_output
+                )
             except DuplicateEvent as error:
                 return bad_argument(str(error))
         if not status.runtime_status.ended:
             return as_json(202, members, {"Location": request.url, **_WAITING})
-        failed = status.runtime_status is RuntimeStatus.FAILED and request.flag("returnInternalServerErrorOnFailure", default=False)
+        failed = status.runtime_status is RuntimeStatus.FAILED and request.flag(
+            "returnInternalServerErrorOnFailure", default=False
+        )
         return as_json(500 if failed else 200, members)
 
     async def _list(self, request: ManagementRequest) -> ManagementResponse:
@@ -89,7 +93,9 @@ class InstanceRoutes:
         )
         show_input = request.flag("showInput", default=True)
         token = "" if page.next_id is None else base64.b64encode(page.next_id.encode()).decode()
-        return as_json(200, [status_members(status, show_input=show_input) for status in page.statuses], {_TOKEN: token})
+        return as_json(
+            200, [status_members(status, show_input=show_input) for status in page.statuses], {_TOKEN: token}
+        )
 
     # -- writing ---------------------------------------------------------------------------------------------------
     async def _raise(self, request: ManagementRequest) -> ManagementResponse:
@@ -109,7 +115,9 @@ class InstanceRoutes:
 
     async def _control(self, request: ManagementRequest) -> ManagementResponse:
         instance_id, operation = request.parts[1], request.parts[2].lower()
-        tell = {"terminate": self._client.terminate, "suspend": self._client.suspend, "resume": self._client.resume}[operation]
+        tell = {"terminate": self._client.terminate, "suspend": self._client.suspend, "resume": self._client.resume}[
+            operation
+        ]
         return await _tell(tell(instance_id, request.parameter("reason") or None))
 
     async def _rewind(self, request: ManagementRequest) -> ManagementResponse:

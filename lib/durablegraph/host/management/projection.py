@@ -87,7 +87,9 @@ def history_members(history: Sequence[Event], *, show_input: bool, show_output: 
     return [_visible(members, show_input=show_input, show_output=show_output) for members in shown]
 
 
-def _fold(kind: EventType, members: dict[str, Any], scheduled: dict[str, dict[str, Any]], shown: list[dict[str, Any]]) -> None:
+def _fold(
+    kind: EventType, members: dict[str, Any], scheduled: dict[str, dict[str, Any]], shown: list[dict[str, Any]]
+) -> None:
     """Moves what scheduled a call into its completion."""
     task = kind in {EventType.TASK_COMPLETED, EventType.TASK_FAILED}
     if not task and kind not in {EventType.CHILD_COMPLETED, EventType.CHILD_FAILED}:

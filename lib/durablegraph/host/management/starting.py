@@ -3,7 +3,15 @@
 from durablegraph.host.hub import newtonsoft
 from durablegraph.host.hub.client import HubClient, InstanceNotFound, WrongStatus
 from durablegraph.host.hub.state import RuntimeStatus
-from durablegraph.host.management.exchange import ManagementRequest, ManagementResponse, as_json, broken, exception, message, raw_json
+from durablegraph.host.management.exchange import (
+    ManagementRequest,
+    ManagementResponse,
+    as_json,
+    broken,
+    exception,
+    message,
+    raw_json,
+)
 from durablegraph.host.management.links import Links
 from durablegraph.host.management.projection import status_members
 
@@ -21,7 +29,9 @@ class StartRoutes:
             return refusal
         name, instance_id = request.parts[1], request.parts[2] if len(request.parts) > 2 else None  # noqa: PLR2004 -- the id is the third part
         try:
-            started = await self._client.start(name, text, instance_id=instance_id, version=request.parameter("version"))
+            started = await self._client.start(
+                name, text, instance_id=instance_id, version=request.parameter("version")
+            )
         except WrongStatus as conflict:
             return message(409, str(conflict))
         return await self.started(request, started)
@@ -30,13 +40,19 @@ class StartRoutes:
         """POST instances/{id}/restart."""
         instance_id = request.parts[1]
         try:
-            started = await self._client.restart(instance_id, new_id=request.flag("restartWithNewInstanceId", default=True))
+            started = await self._client.restart(
+                instance_id, new_id=request.flag("restartWithNewInstanceId", default=True)
+            )
         except InstanceNotFound:
             text = f"No instance with ID '{instance_id}' was found. (Parameter 'instanceId')"
-            return exception(400, "InstanceId does not match a valid orchestration instance.", text, "System.ArgumentException")
+            return exception(
+                400, "InstanceId does not match a valid orchestration instance.", text, "System.ArgumentException"
+            )
         except WrongStatus as conflict:
             headline = "A non-terminal instance with this instance ID already exists."
-            return exception(409, headline, str(conflict), "DurableTask.Core.Exceptions.OrchestrationAlreadyExistsException")
+            return exception(
+                409, headline, str(conflict), "DurableTask.Core.Exceptions.OrchestrationAlreadyExistsException"
+            )
         return await self.started(request, started)
 
     async def started(self, request: ManagementRequest, instance_id: str) -> ManagementResponse:
@@ -76,4 +92,3 @@ def _seconds(request: ManagementRequest, name: str) -> float | None:
         return float(request.parameter(name) or "")
     except ValueError:
         return None
-
