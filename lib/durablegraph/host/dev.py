@@ -16,6 +16,7 @@ from durablegraph.host.worker.console import configure_logging, level_of
 
 _log = logging.getLogger("durablegraph.host")
 _FAILED = 1
+_READ_AT_START = {"host.json", "local.settings.json"}
 _OTHER_KINDS = ("orchestrator", "activity", "entity", "timer")
 
 
@@ -81,6 +82,8 @@ async def _reload_on_change(host: FunctionsHost) -> None:
     async for changed in changes(prepared.options.root, prepared.options.state):
         names = ", ".join(sorted({Path(path).name for path in changed}))
         _say(f"Changed: {names}. Loading the app anew ...")
+        if _READ_AT_START & {Path(path).name for path in changed}:
+            _say("host.json and local.settings.json are read at the start: restart the host to use what changed there.")
         try:
             await host.reload()
         except AppLoadError as error:

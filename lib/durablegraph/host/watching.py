@@ -5,7 +5,6 @@ from pathlib import Path
 
 from watchfiles import awatch
 
-_SUFFIXES = (".py", ".json")
 _SKIPPED = frozenset(
     {
         ".git",
@@ -29,8 +28,13 @@ async def changes(root: Path, state: Path) -> AsyncIterator[set[str]]:
 
 
 def is_app_file(path: Path, root: Path, state: Path) -> bool:
-    """Whether a file can matter to the loaded app."""
-    if path.suffix not in _SUFFIXES or path.is_relative_to(state):
+    """Whether a file can matter to the loaded app: Python anywhere in it, JSON at its top, where settings are.
+
+    JSON elsewhere is left out because apps write it while they run.
+    """
+    if path.is_relative_to(state):
         return False
+    if path.suffix == ".json":
+        return path.parent == root
     folders = path.relative_to(root).parts[:-1] if path.is_relative_to(root) else ()
-    return not any(part in _SKIPPED or part.startswith(".") for part in folders)
+    return path.suffix == ".py" and not any(part in _SKIPPED or part.startswith(".") for part in folders)
