@@ -102,3 +102,11 @@ async def test_a_damaged_entry_is_a_miss_and_can_be_set_again(store, cache):
 async def test_processes_share_the_cache(store, cache):
     await cache.aset({(("n",), "k"): ("value", None)})
     assert await NodeCache(store).aget([(("n",), "k")]) == {(("n",), "k"): "value"}
+
+
+async def test_namespaces_that_look_alike_when_joined_are_two(cache):
+    alike = [("a", "b"), ("a,b",), ("a/b",), ("a", "b", ""), ('a", "b',)]
+    await cache.aset({(namespace, "k"): (number, None) for number, namespace in enumerate(alike)})
+    assert list((await cache.aget([(namespace, "k") for namespace in alike])).values()) == list(range(5))
+    await cache.aclear([("a,b",)])
+    assert list((await cache.aget([(namespace, "k") for namespace in alike])).values()) == [0, 2, 3, 4]
