@@ -9,8 +9,11 @@ import azure.durable_functions as df
 import azure.functions as func
 
 from activities import advance_run
+from durablegraph import opening
 from http_starters import api, supervisor
 from orchestrators import run_graph
+
+opening.check()  # refuse to start, with a reason, rather than answer every request with an error
 
 app = df.DFApp(http_auth_level=func.AuthLevel.FUNCTION)
 for module in (run_graph, advance_run, api, supervisor):

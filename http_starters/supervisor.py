@@ -12,7 +12,7 @@ blueprint = df.Blueprint()
 
 
 @blueprint.function_name("supervise_runs")
-@blueprint.timer_trigger(arg_name="timer", schedule="*/30 * * * * *", run_on_startup=False)
+@blueprint.timer_trigger(arg_name="timer", schedule="0 * * * * *", run_on_startup=False)
 @blueprint.durable_client_input(client_name="client")
 async def supervise_runs(timer: func.TimerRequest, client: df.DurableOrchestrationClient) -> None:  # noqa: ARG001 -- the binding names it
     """Reconcile live runs with their instances."""

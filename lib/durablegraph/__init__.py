@@ -3,9 +3,10 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from durablegraph.graphs.registry import register
     from durablegraph.storage.checkpoints import BlobCheckpointSaver
 
-__all__ = ["BlobCheckpointSaver"]
+__all__ = ["BlobCheckpointSaver", "register"]
 
 
 def __getattr__(name: str) -> object:
@@ -14,4 +15,8 @@ def __getattr__(name: str) -> object:
         from durablegraph.storage.checkpoints import BlobCheckpointSaver  # noqa: PLC0415 -- the point of this function
 
         return BlobCheckpointSaver
+    if name == "register":
+        from durablegraph.graphs.registry import register  # noqa: PLC0415 -- as above
+
+        return register
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

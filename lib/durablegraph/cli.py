@@ -1,12 +1,14 @@
 """The `durablegraph` command."""
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 _USAGE_ERROR = 2
+_PORT = 7071
 _HUB_SETTING = "DURABLEGRAPH_HUB"
 """The app setting that this project's own host.json names its hub by."""
 
@@ -23,6 +25,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.print_help()
         return _USAGE_ERROR
     return _dev(given)
+
+
+def _hint(root: Path, port: int) -> str:
+    """What to try once the host listens, for an app that has graphs."""
+    try:
+        graphs = sorted(json.loads((root / "langgraph.json").read_text())["graphs"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    base = f"http://localhost:{port}/api"
+    start = (
+        f"curl -s -X POST {base}/graphs/{graphs[0]}/runs -H 'Content-Type: application/json' -d '{{\"input\": {{}}}}'"
+    )
+    told = [f"Graphs: {', '.join(graphs)}. When the host listens, try in another terminal:", ""]
+    return "\n".join(
+        [*told, f"    curl -s {base}/health/ready", f"    {start}", "", "README.md has a first run to copy."]
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -56,6 +74,8 @@ def _dev(given: argparse.Namespace) -> int:
     root = given.app.resolve()
     state = (given.state or root / ".durablegraph").resolve()
     os.environ[_STATE_SETTING] = str(state)
+    if hint := _hint(root, given.port or _PORT):
+        print(hint)
     options = HostOptions(
         root=root,
         state=state,

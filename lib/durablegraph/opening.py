@@ -7,12 +7,12 @@ from pathlib import Path
 
 from durablegraph import settings as settings_module
 from durablegraph.errors import ConfigurationError
-from durablegraph.graphs.registry import Registry
+from durablegraph.graphs.registry import Registry, registered
 from durablegraph.services import Services
 from durablegraph.settings import Settings
 from durablegraph.storage.checkpoints import BlobCheckpointSaver
 from durablegraph.storage.checkpoints.serde import AllowedTypes
-from durablegraph.storage.connections import app_connection
+from durablegraph.storage.connections import Connection, app_connection
 from durablegraph.storage.items import ItemStore
 from durablegraph.storage.node_cache import NodeCache
 from durablegraph.storage.objects import ObjectStore
@@ -40,19 +40,40 @@ async def services() -> Services:
 
 def open_services(settings: Settings, environment: Mapping[str, str], folder: Path) -> Services:
     """Services for the app in `folder`; raises ConfigurationError for storage or graphs that cannot be used."""
-    state = settings.state if settings.state.is_absolute() else folder / settings.state
-    connection = app_connection(environment, local_path=state / DATABASE, container=settings.container)
-    objects: ObjectStore = open_store(connection)
+    objects: ObjectStore = open_store(_connection(settings, environment, folder))
     if settings.prefix:
         objects = PrefixedStore(objects, settings.prefix)
     return Services(
         settings=settings,
         objects=objects,
         saver=BlobCheckpointSaver(objects, allowed_types=allowed(settings.allowed_types)),
-        graphs=Registry.from_file(folder / GRAPHS_FILE),
+        graphs=_graphs(folder),
         items=ItemStore(objects),
         node_cache=NodeCache(objects),
     )
+
+
+def check() -> None:
+    """Raise ConfigurationError for settings, storage settings or a langgraph.json that are wrong; opens nothing."""
+    settings, folder = settings_module.load(), app_folder(os.environ)
+    allowed(settings.allowed_types)
+    _connection(settings, os.environ, folder)
+    _graphs(folder)
+
+
+def _connection(settings: Settings, environment: Mapping[str, str], folder: Path) -> Connection:
+    state = settings.state if settings.state.is_absolute() else folder / settings.state
+    return app_connection(environment, local_path=state / DATABASE, container=settings.container)
+
+
+def _graphs(folder: Path) -> Registry:
+    """The graphs of langgraph.json, which may be missing when graphs are registered in code."""
+    in_code = registered()
+    file = folder / GRAPHS_FILE
+    graphs = Registry() if in_code and not file.exists() else Registry.from_file(file)
+    for name, graph in in_code.items():
+        graphs.register(name, graph)
+    return graphs
 
 
 def allowed(text: str) -> AllowedTypes:

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from langgraph.cache.base import BaseCache
@@ -35,6 +36,8 @@ class Services:
     items: BaseStore | None = None
     node_cache: BaseCache[Any] | None = None
     runs: RunStore = field(init=False)
+    quiet: dict[str, datetime] = field(init=False, default_factory=dict)
+    """Until when the supervisor leaves a waiting run alone."""
     _savers: dict[str, BaseCheckpointSaver[Any]] = field(init=False, default_factory=dict)
     _requests: "OrderedDict[str, RunRequest]" = field(init=False, default_factory=OrderedDict)
 

@@ -30,7 +30,8 @@ class Settings(BaseSettings):
         description="Super-steps a run may take when neither caller nor graph says otherwise; LangGraph's own default.",
     )
     public_url: str | None = Field(
-        default=None, description="Base URL that links point to, for example behind a gateway; else the request's own."
+        default=None,
+        description="Base URL of links, route prefix included (https://gateway/api); else the request's own.",
     )
     max_body_bytes: Annotated[int, Field(ge=1)] = Field(default=1_048_576, description="Largest request body (413).")
     max_json_depth: Annotated[int, Field(ge=1, le=200)] = Field(default=32, description="Deepest JSON accepted (422).")

@@ -100,10 +100,3 @@ def test_a_purged_instance_ends_its_run_and_frees_the_thread(host, api):
     until(lambda: httpx.get(hook(host, run)).json()["runtimeStatus"] == "Terminated")
     assert httpx.delete(hook(host, run)).json() == {"instancesDeleted": 1}
     assert api.get(f"/runs/{run}").json()["status"] == "terminated"
-
-
-@pytest.mark.slow
-def test_the_timer_finds_what_nobody_reads(host, api):
-    run = interrupted(api)
-    kill_worker_in_a_turn(host, run)
-    until(lambda: httpx.get(hook(host, run)).json()["runtimeStatus"] == "Running", seconds=45)

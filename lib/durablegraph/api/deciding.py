@@ -63,7 +63,7 @@ async def cancel(call: Call) -> ApiResponse:
 
 
 async def terminate(call: Call) -> ApiResponse:
-    """POST /runs/{run}/terminate: end the run now; a super-step in flight cannot commit any more."""
+    """POST /runs/{run}/terminate: end the run now; a super-step in flight may still commit."""
     record = await _live(call)
     await lifecycle.end(call.services.runs, record, RunStatus.TERMINATED, call.now)
     await call.instances.terminate(record.run_id, _reason(call))

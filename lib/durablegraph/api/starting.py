@@ -44,6 +44,7 @@ async def launch(call: Call, request: RunRequest) -> ApiResponse:
         created_at=request.created_at,
         updated_at=request.created_at,
         metadata=request.metadata,
+        graph_version=(await call.services.graphs.load(request.graph)).version,
     )
     if not await call.services.runs.create(request, record):
         found = await call.services.runs.load(request.run_id)

@@ -6,12 +6,13 @@ every read of a live run reconciles it, and a timer does for those that nobody r
 """
 
 import logging
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import assert_never
 
 from durablegraph.api.instances import Instances, InstanceView
 from durablegraph.model.messages import Ticket
+from durablegraph.model.names import RESUME_EVENT
 from durablegraph.model.records import RunFailure, RunRecord
 from durablegraph.model.status import RunStatus
 from durablegraph.services import Services
@@ -20,6 +21,7 @@ from durablegraph.storage import lifecycle
 log = logging.getLogger(__name__)
 
 CURSOR_KEY = "supervisor/cursor"
+QUIET = timedelta(minutes=10)
 
 
 class Cure(Enum):
@@ -109,19 +111,35 @@ def _lost(record: RunRecord, view: InstanceView | None) -> str:
 
 
 async def supervise(services: Services, instances: Instances, now: datetime, *, limit: int = 200) -> int:
-    """Reconcile the next `limit` live runs, in turn over calls; the result is how many were looked at."""
+    """Reconcile the next `limit` live runs, in turn over calls; the result is how many were looked at.
+
+    A run that waits is looked at every ten minutes, so that ten thousand of them cost little.
+    """
     mark = await services.objects.get(CURSOR_KEY)
     page = await services.runs.live(start_after=mark.data.decode() if mark else None, limit=limit)
+    looked = 0
     for _, run_id in page:
+        if services.quiet.get(run_id, now) > now:
+            continue
+        looked += 1
         found = await services.runs.load(run_id)
         if found is None:
             continue
-        if found.value.status.ended:
-            await lifecycle.release(services.runs, found.value, now)
-        else:
-            await reconcile(services, instances, found.value, now)
+        await _look(services, instances, found.value, now)
     if len(page) < limit:
         await services.objects.delete(CURSOR_KEY)
     else:
         await services.objects.put(CURSOR_KEY, page[-1][0].encode())
-    return len(page)
+    return looked
+
+
+async def _look(services: Services, instances: Instances, record: RunRecord, now: datetime) -> None:
+    record = await reconcile(services, instances, record, now)
+    if record.status.ended:
+        services.quiet.pop(record.run_id, None)
+        await lifecycle.release(services.runs, record, now)
+    elif record.status is RunStatus.INTERRUPTED:
+        services.quiet[record.run_id] = now + QUIET
+        wait = await services.runs.wait(record.run_id, record.wait)
+        if wait and await lifecycle.answers(services.runs, record.run_id, wait) is not None:
+            await instances.ring(record.run_id, RESUME_EVENT)  # whoever stored the answer died before it could ring

@@ -1,6 +1,8 @@
 """The graphs of an app: each is loaded once per worker, at its first use."""
 
 import asyncio
+import hashlib
+import json
 import logging
 import os
 import sys
@@ -20,6 +22,22 @@ from durablegraph.graphs.loader import compiled, imported
 
 log = logging.getLogger(__name__)
 
+_in_code: dict[str, object] = {}
+
+
+def register(name: str, graph: object) -> None:
+    """Add a graph to the app that this process runs (compiled, builder, entrypoint or factory).
+
+    Call it while ``function_app.py`` is imported: the services take what is registered when they open. A graph of the
+    same name in ``langgraph.json`` is replaced.
+    """
+    _in_code[name] = graph
+
+
+def registered() -> Mapping[str, object]:
+    """What `register` was given so far."""
+    return dict(_in_code)
+
 
 @dataclass(frozen=True, slots=True)
 class LoadedGraph:
@@ -35,6 +53,8 @@ class LoadedGraph:
     output_schema: Mapping[str, Any] = field(default_factory=dict)
     context_schema: Mapping[str, Any] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
+    version: str = ""
+    """Changes when a node or a channel is added, removed or renamed."""
 
 
 class Registry:
@@ -112,6 +132,7 @@ class Registry:
             output_schema=_schema(name, graph.get_output_jsonschema),
             context_schema=_schema(name, graph.get_context_jsonschema),
             notices=notices,
+            version=_version(graph),
         )
 
     async def close(self) -> None:
@@ -126,6 +147,11 @@ def _outline(graph: Graph) -> Mapping[str, Any]:
         return {}
     names = get_type_hints(graph.builder.input_schema)
     return {"type": "object", "properties": {name: {} for name in names}}
+
+
+def _version(graph: Graph) -> str:
+    shape = json.dumps([sorted(graph.nodes), sorted(graph.channels)])
+    return hashlib.sha256(shape.encode()).hexdigest()[:12]
 
 
 def _notices(graph: Graph) -> tuple[str, ...]:

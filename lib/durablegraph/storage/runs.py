@@ -51,7 +51,7 @@ class RunStore:
     async def create(self, request: RunRequest, record: RunRecord) -> bool:
         """Store a new run; False when a run of this id exists. The request is there before the record is."""
         await self._requests.create(_run(request.run_id, "request"), request)
-        await self._store.put(f"live/{key_part(record.run_id)}", record.run_id.encode())
+        await self._store.put(f"live/{record.run_id}", b"")
         created = await self._records.create(_run(record.run_id, "record"), record)
         if created:
             await self._store.put(_recent(record), record.run_id.encode())
@@ -72,14 +72,12 @@ class RunStore:
 
     async def settle(self, run_id: str) -> None:
         """Forget that an ended run was live; called after its record says that it ended."""
-        await self._store.delete(f"live/{key_part(run_id)}")
+        await self._store.delete(f"live/{run_id}")
 
     async def live(self, *, start_after: str | None = None, limit: int = 200) -> list[tuple[str, str]]:
         """(position, run id) of runs that may not have ended, in the order of positions, after one."""
         entries = self._store.list("live/", start_after=start_after, limit=limit)
-        found = [entry.key async for entry in entries]
-        objects = [await self._store.get(key) for key in found]
-        return [(item.key, item.data.decode()) for item in objects if item is not None]
+        return [(entry.key, entry.key.removeprefix("live/")) async for entry in entries]
 
     async def recent(self, *, start_after: str | None = None) -> AsyncIterator[tuple[str, RunRecord]]:
         """(position, record) of runs, newest first."""
@@ -91,7 +89,7 @@ class RunStore:
     async def delete(self, record: RunRecord) -> None:
         """Remove everything about an ended run; its thread and checkpoints stay."""
         keys = [entry.key async for entry in self._store.list(_run(record.run_id, ""))]
-        await self._store.delete_many([*keys, _recent(record), f"live/{key_part(record.run_id)}"])
+        await self._store.delete_many([*keys, _recent(record), f"live/{record.run_id}"])
 
     async def put_output(self, run_id: str, output: Any) -> None:
         """Store the run's output (JSON); the same call again changes nothing."""
