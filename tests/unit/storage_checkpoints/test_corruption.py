@@ -25,9 +25,7 @@ async def _readable(store: MemoryObjectStore) -> bool:
     try:
         await saver.aget_tuple(at("t"))
         history = [one async for one in saver.alist(at("t"))]
-    except CorruptCheckpoint as error:
-        assert error.code == "corrupt_checkpoint"
-        assert isinstance(error, InvariantBroken)
+    except CorruptCheckpoint:
         return False
     assert [one.checkpoint["channel_values"]["n"] for one in history] == list(range(11, -1, -1))
     assert all(len(one.checkpoint["channel_values"]["grows"]) == number + 2 for number, one in enumerate(history[::-1]))
@@ -88,9 +86,11 @@ async def test_the_head_of_another_thread_is_not_served() -> None:
     stored = await store.get(one)
     assert stored is not None
     await store.put(two, stored.data)
-    with pytest.raises(CorruptCheckpoint, match="head of thread"):
-        for thread in ("one", "two"):
-            await BlobCheckpointSaver(store).aget_tuple(at(thread))
+    wrong = "two" if "=one" in one else "one"
+    with pytest.raises(CorruptCheckpoint, match="head of thread") as raised:
+        await BlobCheckpointSaver(store).aget_tuple(at(wrong))
+    assert isinstance(raised.value, InvariantBroken)
+    assert raised.value.code == "corrupt_checkpoint"
 
 
 async def test_a_type_that_was_not_allowed_is_an_error_and_not_a_dictionary() -> None:

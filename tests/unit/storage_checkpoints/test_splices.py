@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import ormsgpack
 import pytest
 from hypothesis import given
@@ -15,7 +17,7 @@ def test_a_splice_makes_the_new_value_out_of_the_old_one(old: bytes, new: bytes)
 
 @given(st.lists(VALUES, min_size=2, max_size=8))
 def test_a_chain_of_splices_makes_the_last_value_out_of_the_first(values: list[bytes]) -> None:
-    steps = [splice(old, new) for old, new in zip(values, values[1:], strict=False)]
+    steps = [splice(old, new) for old, new in pairwise(values)]
     assert apply(values[0], steps) == values[-1]
 
 

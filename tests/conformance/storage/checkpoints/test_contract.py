@@ -309,7 +309,7 @@ async def test_encrypted_checkpoints_leave_no_plaintext(savers: Savers, backend:
     pytest.importorskip("Crypto")
     serde = EncryptedSerializer.from_pycryptodome_aes(key=b"0" * 32)
     saver = savers(serde=serde, limits=TINY)
-    secret = "secret-value-123"
+    secret = "secret-value-123"  # noqa: S105 -- what must not be found in the store
     config = await put(saver, THREAD, {"x": secret, "y": [secret] * 50, "z": secret * 2000})
     await saver.aput_writes(config, [("x", secret)], "t", "p")
     for _ in range(8):

@@ -16,7 +16,7 @@ import pytest
 
 from durablegraph import BlobCheckpointSaver
 from durablegraph.storage.memory import MemoryObjectStore
-from tests.conformance.storage.checkpoints.crash_nursery import LIMITS, TOGETHER, opened, perform
+from tests.conformance.storage.checkpoints.crash_nursery import LIMITS, TOGETHER, opened
 from tests.conformance.storage.checkpoints.oracle import (
     NAMESPACES,
     Oracle,
@@ -51,7 +51,7 @@ class Nursery:
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(life) + "\n")
         self._process.stdin.flush()
-        done = []
+        done: list[int] = []
         for line in self._process.stdout:
             what, number = line.split()
             if what == "gone":
@@ -115,15 +115,14 @@ def _assert_explained(oracle: Oracle, in_flight: Sequence[Step], saver: BlobChec
 
 def _crash_until_done(nursery: Nursery, place: dict[str, str], seed: int, steps: int) -> int:
     """Live one program through as many deaths as it takes; the number of deaths."""
-    dice, thread, limits = random.Random(seed), f"thread {seed}", ("tiny", "small")[seed % 2]
+    dice = random.Random(seed)  # noqa: S311 -- a test's dice
+    thread, limits = f"thread {seed}", ("tiny", "small")[seed % 2]
     program, oracle = Program(seed, thread), Oracle()
     planned = [program.step() for _ in range(steps)]
     first = deaths = 0
     while first < steps:
-        life = {
-            **{"place": place, "seed": seed, "thread": thread, "limits": limits, "first": first, "steps": steps},
-            **{"at": dice.randint(1, 12), "when": dice.choice(list(When))},
-        }
+        life = {"place": place, "seed": seed, "thread": thread, "limits": limits, "first": first, "steps": steps}
+        life |= {"at": dice.randint(1, 12), "when": dice.choice(list(When))}
         done, code = nursery.raise_child(life)
         assert code in {0, -signal.SIGKILL}
         deaths += code != 0

@@ -217,9 +217,11 @@ class Careless:
         return await self.inner.get(key)
 
     async def put(self, key: str, data: bytes, *, if_match: str | None = None, if_absent: bool = False) -> str:
+        del if_match, if_absent
         return await self.inner.put(key, data)
 
     async def delete(self, key: str, *, if_match: str | None = None) -> bool:
+        del if_match
         return await self.inner.delete(key)
 
     async def delete_many(self, keys: Sequence[str]) -> None:
