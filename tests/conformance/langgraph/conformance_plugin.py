@@ -4,20 +4,19 @@
 graphs without a checkpointer, and ``durability="exit"``, which asks for intermediate checkpoints not to exist.
 """
 
-import json
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
+from fanned import fanned
 from langgraph._internal._config import ensure_config
 from langgraph._internal._constants import CONFIG_KEY_CHECKPOINTER, CONFIG_KEY_TASK_ID
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.pregel import Pregel
+from stepwise import Call, at_once, stepwise
 
 from durablegraph.graphs.contract import StepRequest, StreamOptions
-from stepwise import Call, at_once, stepwise
 
 MODE = os.environ.get("CONFORMANCE_MODE", "step")
 STEPS = int(os.environ.get("CONFORMANCE_STEPS", "1"))
@@ -28,8 +27,10 @@ ASYNC_METHODS = ("get_tuple", "put", "put_writes", "delete_thread", "get_delta_c
 counts = {"runs": 0, "calls": 0, "tasks": 0}
 
 
-def taken(graph: Any, value: Any, config: Any, options: dict[str, Any]) -> Call | None:
+def taken(graph: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Call | None:
     """The call to step through, its arguments taken out of `options`; None for one that is to be left alone."""
+    value = args[0] if args else options.pop("input")
+    config = args[1] if len(args) > 1 else options.pop("config", None)
     merged = ensure_config(graph.config, config)
     place = merged.get("configurable", {})
     if (
@@ -74,21 +75,21 @@ def taken(graph: Any, value: Any, config: Any, options: dict[str, Any]) -> Call 
     return Call(graph, saver, request, control)
 
 
-def stream(self: Any, input: Any, config: Any = None, **options: Any) -> Iterator[Any]:
-    call = taken(self, input, config, dict(options))
+def stream(self: Any, *args: Any, **options: Any) -> Iterator[Any]:
+    call = taken(self, args, dict(options))
     if call is None:
-        yield from PLAIN_STREAM(self, input, config, **options)
+        yield from PLAIN_STREAM(self, *args, **options)
         return
     call.graph, call.saver = _synchronous_graph(call.graph), _synchronous_saver(call.saver)
     try:
-        yield from at_once(lambda: stepwise(call))
+        yield from at_once(lambda: driven(call, threads=True))
     finally:
         _count(call)
 
 
-async def astream(self: Any, input: Any, config: Any = None, **options: Any) -> Any:
-    call = taken(self, input, config, dict(options))
-    parts = PLAIN_ASTREAM(self, input, config, **options) if call is None else stepwise(_asynchronous(call))
+async def astream(self: Any, *args: Any, **options: Any) -> Any:
+    call = taken(self, args, dict(options))
+    parts = PLAIN_ASTREAM(self, *args, **options) if call is None else driven(_asynchronous(call), threads=False)
     try:
         async for part in parts:
             yield part
@@ -96,6 +97,10 @@ async def astream(self: Any, input: Any, config: Any = None, **options: Any) -> 
         await parts.aclose()
         if call is not None:
             _count(call)
+
+
+def driven(call: Call, *, threads: bool) -> Any:
+    return fanned(call, threads=threads) if MODE == "fan-out" else stepwise(call)
 
 
 def _count(call: Call) -> None:
