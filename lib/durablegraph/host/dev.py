@@ -16,6 +16,7 @@ from durablegraph.host.worker.console import configure_logging, level_of
 
 _log = logging.getLogger("durablegraph.host")
 _FAILED = 1
+_LOOK_SECONDS = 1.0
 _READ_AT_START = {"host.json", "local.settings.json"}
 _OTHER_KINDS = ("orchestrator", "activity", "entity", "timer")
 
@@ -47,11 +48,20 @@ async def _run(options: HostOptions, *, reload: bool) -> int:
         if not stop.is_set():
             _say(banner(host))
             async with _watching(host, reload=reload and prepared.workers > 0):
-                await stop.wait()
-            _say("\nStopping: waiting for what runs.")
+                failure = await _until(stop, host)
+            _say("\nStopping: waiting for what runs." if failure is None else f"\nThe hub cannot go on: {failure!r}")
     finally:
+        failed = host.failure
         await host.stop()
-    return 0
+    return 0 if failed is None else _FAILED
+
+
+async def _until(stop: asyncio.Event, host: FunctionsHost) -> BaseException | None:
+    """Wait until asked to stop or until the host cannot go on."""
+    while not stop.is_set() and host.failure is None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), _LOOK_SECONDS)
+    return host.failure
 
 
 async def _start_unless(stop: asyncio.Event, host: FunctionsHost) -> None:

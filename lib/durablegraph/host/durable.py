@@ -37,6 +37,11 @@ class Durable:
         if self._hub is not None:
             self._hub.use(index)
 
+    @property
+    def failure(self) -> BaseException | None:
+        """What stopped the hub of itself, None while it works."""
+        return self._hub.failure if self._hub is not None else None
+
     async def stop(self, drain_seconds: float) -> None:
         """Begin nothing more, let what runs end within the time, stop; the rest runs again after the next start."""
         hub, self._hub, self._api = self._hub, None, None

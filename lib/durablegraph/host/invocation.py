@@ -57,7 +57,7 @@ class Invocation:
 
 @dataclass(frozen=True, slots=True)
 class InvocationError:
-    """A failed call: `message` is ``"{type}: {text}"``, `stack` the formatted traceback, `type` the exception's name."""
+    """A failed call: `message` is ``"{type}: {text}"``, `stack` the formatted traceback, `type` the exception's."""
 
     message: str
     stack: str
@@ -91,7 +91,7 @@ class InvocationTimedOut(Exception):  # noqa: N818 -- a fact, not an error of th
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """One binding of a function, from its raw JSON: `settings` keeps every other member (route, methods, schedule, ...)."""
+    """One binding of a function, from its raw JSON: `settings` keeps every other member (route, methods, ...)."""
 
     name: str
     type: str
@@ -128,7 +128,7 @@ class Worker(Protocol):
     async def start(self) -> FunctionIndex:
         """Load the app and index its functions. Raises when the app as a whole cannot be loaded."""
 
-    async def invoke(self, call: Invocation, *, timeout: float | None) -> InvocationResult:
+    async def invoke(self, call: Invocation, *, timeout: float | None) -> InvocationResult:  # noqa: ASYNC109 -- the limit is the worker's to enforce
         """Run one call. Raises WorkerExited or InvocationTimedOut; calls run concurrently."""
 
     async def stop(self) -> None:

@@ -91,6 +91,11 @@ class FunctionsHost:
         """The host's keys."""
         return self._keys
 
+    @property
+    def failure(self) -> BaseException | None:
+        """What keeps the host from going on: its hub could not write. None while all is well."""
+        return self._durable.failure
+
     async def start(self) -> None:
         """Load the app and begin. Raises HostError; `stop` then undoes what was begun."""
         if self._pool is None:

@@ -3,7 +3,9 @@
 import os
 import signal
 import socket
+import sqlite3
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -145,8 +147,6 @@ def test_several_workers_share_the_calls_under_load(tmp_path):
             time.sleep(0.3)
             return func.HttpResponse(str(os.getpid()))
     """
-    from concurrent.futures import ThreadPoolExecutor
-
     with hosting(write_app(tmp_path / "app", code), "--workers", "2") as host, ThreadPoolExecutor(4) as threads:
         pids = set(threads.map(lambda _: host.get("/api/slow").text, range(4)))
     assert len(pids) == 2
@@ -195,3 +195,20 @@ def gone(pid, seconds=5.0):
             return True
         time.sleep(0.05)
     return False
+
+
+def test_a_host_whose_hub_cannot_write_ends_with_an_error_instead_of_hanging(tmp_path):
+    code = """
+        import azure.durable_functions as df
+        app = df.DFApp()
+
+        @app.orchestration_trigger(context_name="context")
+        def loop(context):
+            return 1
+    """
+    with hosting(write_app(tmp_path / "app", code)) as host:
+        with sqlite3.connect(host.state / "hub-TestHubName.db") as other:
+            other.execute("DROP TABLE history")
+        host.post("/runtime/webhooks/durabletask/orchestrators/loop")
+        assert host.wait() == 1
+        assert "The hub cannot go on" in host.log
