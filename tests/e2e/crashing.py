@@ -47,6 +47,8 @@ class Survivor:
 
     def __post_init__(self) -> None:
         environment = {"CRASH_COUNTS": str(self.folder / "counts")}
+        if not self.again:
+            environment["CRASH_ONCE"] = str(self.folder / "crashed")
         if self.connection:
             environment |= {"AzureWebJobsStorage": self.connection, "DURABLEGRAPH_CONTAINER": self.container}
         self.host = Host(
@@ -60,7 +62,7 @@ class Survivor:
 
     async def run(self, plain: PlainRun) -> DrivenRun:
         """Drive the case to its end through every crash, and read back what LangGraph can show of the plain run."""
-        self.spawn(first=True)
+        self.spawn()
         try:
             await self.up()
             async with Client(self.host.url, self.up) as client:
@@ -70,9 +72,9 @@ class Survivor:
             await asyncio.to_thread(self.host.stop)
         return driven
 
-    def spawn(self, *, first: bool) -> None:
+    def spawn(self) -> None:
         """Start the host, armed if it is to die."""
-        self.host.spawn(**({"CRASH": self.crash} if self.crash and (first or self.again) else {}))
+        self.host.spawn(**({"CRASH": self.crash} if self.crash else {}))
 
     async def up(self) -> None:
         """Return when the host answers; one that is dead is started again."""
@@ -81,7 +83,7 @@ class Survivor:
             if not self.host.alive:
                 self.deaths.append(await self.died())
                 assert len(self.deaths) <= MOST_DEATHS, self.host.log[-4000:]
-                self.spawn(first=False)
+                self.spawn()
             assert time.monotonic() < deadline, self.host.log[-4000:]
             await asyncio.sleep(0.05)
 

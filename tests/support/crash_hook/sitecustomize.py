@@ -2,6 +2,7 @@
 
 ``CRASH=KIND:WHEN:N`` names the moment: the N-th call of this kind in this process, before or after it is carried out.
 Kinds are ``write`` (of the object store), ``activity`` (of the app) and ``journal`` (a commit of the host's own).
+With ``CRASH_ONCE``, the path of a file, only the first process that comes to its moment dies, and makes the file.
 ``CRASH_COUNTS`` names a file that is told, at the end of each such call, how many there were: one line a call.
 
 The product has no part in this: its classes are wrapped from outside, before the app is loaded.
@@ -26,8 +27,19 @@ def kill() -> NoReturn:
 
 def at(kind: str, when: str, number: int) -> None:
     """Kill at the chosen moment, else go on."""
-    if os.environ.get("CRASH") == f"{kind}:{when}:{number}":
+    if os.environ.get("CRASH") == f"{kind}:{when}:{number}" and not_yet():
         kill()
+
+
+def not_yet() -> bool:
+    """Whether no other process has died of this; true once only."""
+    if not (path := os.environ.get("CRASH_ONCE")):
+        return True
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return False
+    return True
 
 
 def noted(kind: str) -> None:
