@@ -19,6 +19,7 @@ from durablegraph.errors import NotFound
 from durablegraph.graphs.internals import Graph
 from durablegraph.graphs.langgraph_json import AppFile, GraphSource, read
 from durablegraph.graphs.loader import compiled, imported
+from durablegraph.graphs.run_scoped import untracked
 
 log = logging.getLogger(__name__)
 
@@ -163,6 +164,11 @@ def _notices(graph: Graph) -> tuple[str, ...]:
         )
     elif graph.checkpointer is not None:
         notices.append(f"it was compiled with checkpointer={graph.checkpointer}; a durable run is always persisted.")
+    if names := untracked(graph):
+        notices.append(
+            f"its UntrackedValue channels ({', '.join(sorted(names))}) are stored within a run, because each super-step "
+            "may run in another process; their values must be serializable, and a new run starts without them."
+        )
     return tuple(notices)
 
 

@@ -8,13 +8,15 @@ from collections.abc import Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
+from langgraph.channels.untracked_value import UntrackedValue
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.func import entrypoint
 from langgraph.graph import START, StateGraph
 from langgraph.pregel import Pregel
+from typing_extensions import TypedDict
 
 from durablegraph.errors import ConfigurationError, NotFound
 from durablegraph.graphs.registry import Registry
@@ -228,3 +230,12 @@ async def test_a_type_without_a_schema_does_not_keep_a_graph_from_loading() -> N
     registry = Registry()
     registry.register("g", StateGraph(Odd).add_node("n", lambda _: {}).add_edge(START, "n"))
     assert (await registry.load("g")).name == "g"
+
+
+async def test_untracked_channels_are_told_about() -> None:
+    class Counting(TypedDict, total=False):
+        calls: Annotated[int, UntrackedValue]
+
+    registry = Registry()
+    registry.register("g", StateGraph(Counting).add_node("n", lambda _: {}).add_edge(START, "n"))
+    assert "UntrackedValue channels (calls)" in (await registry.load("g")).notices[0]
