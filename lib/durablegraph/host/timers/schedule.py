@@ -12,11 +12,10 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 from durablegraph.host.timespan import parse_timespan
 
 _FIELDS = (("second", 0, 59), ("minute", 0, 59), ("hour", 0, 23), ("day", 1, 31), ("month", 1, 12), ("weekday", 0, 6))
-_MONTHS = ["january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december"]
-_WEEKDAYS = ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"]
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _PART = re.compile(r"(?:(?P<star>\*)|(?P<low>[a-z0-9]+)(?:-(?P<high>[a-z0-9]+))?)(?:/(?P<step>\d+))?", re.IGNORECASE)
 _SEARCH_DAYS = 366 * 9
-_SHORTEST_NAME = 3
 
 
 class ScheduleError(ValueError):
@@ -141,8 +140,8 @@ def _field(field: str, name: str, least: int, most: int, text: str) -> set[int]:
 def _value(word: str, name: str, text: str) -> int:
     if word.isdigit():
         return int(word)
-    names = {"month": _MONTHS, "weekday": _WEEKDAYS}.get(name, [])
+    names = {"month": _MONTHS, "weekday": _WEEKDAYS}.get(name, ())
     for number, each in enumerate(names, start=1 if name == "month" else 0):
-        if len(word) >= _SHORTEST_NAME and each.startswith(word.lower()):
+        if word.lower().startswith(each):
             return number
     raise ScheduleError(_wrong(text))
