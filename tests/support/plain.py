@@ -114,18 +114,23 @@ def executions(path: Path) -> list[Execution]:
     return found
 
 
-def in_order(ran: list[Execution]) -> dict[str, list[tuple[int, list[str]]]]:
-    """For every graph, its super-steps in the order they ran, each with its nodes by name.
+Steps = list[tuple[int, list[str]]]
 
-    Nodes of one super-step have no order among themselves, and neither have the graphs that run side by side.
+
+def in_order(ran: list[Execution]) -> dict[str, list[Steps]]:
+    """For every graph, by its way from the root: the super-steps of each of its runs, in the order they ran.
+
+    A super-step's nodes are sorted by name, for they have no order among themselves; neither have the runs of a graph
+    that go on side by side, so these are sorted too.
     """
-    graphs: dict[str, list[Execution]] = {}
+    runs: dict[tuple[str, str], list[Execution]] = {}
     for execution in ran:
-        graphs.setdefault("/".join(execution.where), []).append(execution)
-    return {
-        where: [(step, sorted(e.node for e in group)) for step, group in groupby(found, key=lambda e: e.step)]
-        for where, found in sorted(graphs.items())
-    }
+        runs.setdefault(("/".join(execution.where), execution.task.rpartition("|")[0]), []).append(execution)
+    found: dict[str, list[Steps]] = {}
+    for (where, _), executed in runs.items():
+        steps = [(step, sorted(e.node for e in group)) for step, group in groupby(executed, key=lambda e: e.step)]
+        found.setdefault(where, []).append(steps)
+    return {where: sorted(steps) for where, steps in sorted(found.items())}
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,7 @@ async def test_executions_are_noted_with_their_step(tmp_path):
     graph = counting(compiled(looping(), InMemorySaver()), tmp_path / "ran")
     await graph.ainvoke({"log": []}, {"configurable": {"thread_id": "1"}})
 
-    assert in_order(executions(tmp_path / "ran")) == {"": [(1, ["a", "b"]), (2, ["b"]), (3, ["b"])]}
+    assert in_order(executions(tmp_path / "ran")) == {"": [[(1, ["a", "b"]), (2, ["b"]), (3, ["b"])]]}
 
 
 def test_counting_twice_notes_once_and_changes_no_result(tmp_path):
@@ -69,10 +69,16 @@ def test_counting_twice_notes_once_and_changes_no_result(tmp_path):
 async def test_nodes_of_a_subgraph_are_noted_under_their_node(tmp_path):
     run = await run_plainly(CASES["three_levels"], tmp_path / "ran")
 
-    assert in_order(run.ran)["middle/inner"] == [(1, ["i1"]), (2, ["i2"])]
+    assert in_order(run.ran)["middle/inner"] == [[(1, ["i1"]), (2, ["i2"])]]
 
 
 async def test_a_cached_node_is_noted_only_when_it_ran(tmp_path):
     run = await run_plainly(CASES["cached_node"], tmp_path / "ran")
 
     assert [e.node for e in run.ran] == ["plan", "work", "plan", "plan", "plan"]
+
+
+async def test_runs_of_a_subgraph_side_by_side_are_told_apart(tmp_path):
+    run = await run_plainly(CASES["sends_into_a_subgraph"], tmp_path / "ran")
+
+    assert in_order(run.ran)["sub"] == [[(1, ["halve"]), (2, ["say"])]] * 3
