@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from durablegraph.host.errors import AppLoadError, HostError
-from durablegraph.host.preparation import HostOptions, StateLock, prepare
+from durablegraph.host.preparation import HostOptions, StateLock, check_app, prepare
 from durablegraph.host.running import FunctionsHost
 from durablegraph.host.watching import changes
 from durablegraph.host.worker.console import configure_logging, level_of
@@ -24,6 +24,7 @@ _OTHER_KINDS = ("orchestrator", "activity", "entity", "timer")
 def run_dev(options: HostOptions, *, reload: bool) -> int:
     """Run until SIGINT or SIGTERM. Returns the exit code; what keeps the host from starting is said on stderr."""
     try:
+        check_app(options)
         lock = StateLock(options.state, f"the host of {options.root}")
     except HostError as error:
         return _refuse(error)

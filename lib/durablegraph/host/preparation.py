@@ -11,7 +11,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from durablegraph.host.app.loading import app_environment, check_script
-from durablegraph.host.errors import HostConfigurationError
+from durablegraph.host.errors import AppLoadError, HostConfigurationError
 from durablegraph.host.front.listening import bind
 from durablegraph.host.hub.options import DurableOptions
 from durablegraph.host.settings import HostSettings, LocalSettings, read_host_settings, read_local_settings
@@ -59,6 +59,13 @@ class Prepared:
     def port(self) -> int:
         """The port that is listened on."""
         return int(self.bound.getsockname()[1])
+
+
+def check_app(options: HostOptions) -> None:
+    """See that there is an app at all, before anything is written beside it. Raises HostError."""
+    if not options.root.is_dir():
+        raise AppLoadError(f"Found no folder {options.root}, expected the app's. Name it with --app.")
+    check_script(options.root, {**read_local_settings(options.root).values, **options.environment})
 
 
 def prepare(options: HostOptions) -> Prepared:
@@ -122,7 +129,9 @@ def _port(options: HostOptions, local: LocalSettings) -> int:
 
 def _workers(options: HostOptions, environment: Mapping[str, str]) -> int:
     if options.workers is not None:
-        return options.workers
+        if 0 <= options.workers <= _MOST_WORKERS:
+            return options.workers
+        raise HostConfigurationError(f"--workers: found {options.workers}, expected 0 to {_MOST_WORKERS}. Correct it.")
     text = environment.get(_WORKERS_SETTING, "1")
     if not text.isdigit() or not 1 <= int(text) <= _MOST_WORKERS:
         raise HostConfigurationError(

@@ -63,6 +63,14 @@ def test_a_folder_without_an_app_is_refused_with_advice(tmp_path):
     assert code == 1
     assert "Found no function_app.py" in log
     assert "--app" in log
+    assert list((tmp_path / "empty").iterdir()) == []
+
+
+def test_a_folder_that_does_not_exist_is_refused_and_not_made(tmp_path):
+    code, log = refused(tmp_path / "missing")
+    assert code == 1
+    assert "Found no folder" in log
+    assert not (tmp_path / "missing").exists()
 
 
 def test_an_app_that_does_not_import_is_refused_with_its_own_traceback(tmp_path):

@@ -39,19 +39,24 @@ class InProcessWorker:
         """Run one call. Raises WorkerExited when the function ends its process, InvocationTimedOut past `timeout`."""
         if self._app is None or self._threads is None:
             raise WorkerExited(0)
-        running = asyncio.ensure_future(run_anywhere(self._app, call, self._threads))
         try:
-            return await asyncio.wait_for(running, timeout)
+            return await asyncio.wait_for(_run(self._app, call, self._threads), timeout)
         except TimeoutError:
             raise InvocationTimedOut from None
-        except SystemExit as exit_:
-            raise WorkerExited(exit_code(exit_)) from exit_
 
     async def stop(self) -> None:
         """Forget the app; calls in flight go on in their threads but nobody waits for them."""
         if self._threads is not None:
             self._threads.shutdown(wait=False, cancel_futures=True)
         self._app = self._threads = None
+
+
+async def _run(app: FunctionApp, call: Invocation, threads: ThreadPoolExecutor) -> InvocationResult:
+    """Run one call; a SystemExit must not reach the event loop, which would end the host by it."""
+    try:
+        return await run_anywhere(app, call, threads)
+    except SystemExit as exit_:
+        raise WorkerExited(exit_code(exit_)) from exit_
 
 
 def exit_code(exit_: SystemExit) -> int:

@@ -26,6 +26,7 @@ class WorkerPool:
         self._size = size
         self._workers: list[ChildWorker] = []
         self._keepers: dict[ChildWorker, asyncio.Task[None]] = {}
+        self._retiring: dict[ChildWorker, asyncio.Task[None]] = {}
         self._ready = asyncio.Event()
         self._stopping = False
 
@@ -52,7 +53,7 @@ class WorkerPool:
             await self._ready.wait()
 
     async def reload(self, drain_seconds: float) -> FunctionIndex:
-        """Start new workers from the files as they are now and retire the old ones, which finish what they hold.
+        """Start new workers from the files as they are now; the old ones retire once they finished what they hold.
 
         Raises AppLoadError when the app does not load; then the old workers go on.
         """
@@ -60,14 +61,14 @@ class WorkerPool:
         retired, self._workers = self._workers, []
         self._adopt(workers)
         for worker in retired:
-            keeper = self._keepers.pop(worker)
-            keeper.cancel()
-        await asyncio.gather(*[self._retire(worker, drain_seconds) for worker in retired])
+            self._keepers.pop(worker).cancel()
+            task = asyncio.create_task(self._retire(worker, drain_seconds), name="worker retirement")
+            self._retiring[worker] = task
         return index
 
     async def drain(self, seconds: float) -> None:
         """Wait until no call is in flight, at most so long."""
-        await asyncio.gather(*[worker.drain(seconds) for worker in self._workers])
+        await asyncio.gather(*[worker.drain(seconds) for worker in [*self._workers, *self._retiring]])
 
     async def stop(self) -> None:
         """End all workers."""
@@ -75,7 +76,7 @@ class WorkerPool:
         self._ready.set()
         for keeper in self._keepers.values():
             keeper.cancel()
-        await asyncio.gather(*[worker.stop() for worker in self._workers])
+        await asyncio.gather(*[worker.stop() for worker in [*self._workers, *self._retiring]])
 
     async def _start_all(self) -> tuple[list[ChildWorker], FunctionIndex]:
         workers = [self._spawn() for _ in range(self._size)]
@@ -95,6 +96,7 @@ class WorkerPool:
     async def _retire(self, worker: ChildWorker, drain_seconds: float) -> None:
         await worker.drain(drain_seconds)
         await worker.stop()
+        del self._retiring[worker]
 
     async def _keep(self, worker: ChildWorker) -> None:
         """Replace this worker when it has died, ever more slowly when its successors do not live."""
