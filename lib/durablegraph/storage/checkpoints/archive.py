@@ -6,26 +6,32 @@ The saver turns LangGraph's objects into bytes and back; nothing here looks into
 import asyncio
 import heapq
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import TypeVar
 
 from langgraph.checkpoint.base import writes_sort_key
 
 from durablegraph.storage.checkpoints import frames, names
 from durablegraph.storage.checkpoints.changes import PutCheckpoint, PutWrites
-from durablegraph.storage.checkpoints.errors import CorruptCheckpoint
+from durablegraph.storage.checkpoints.deltas import delta_history
+from durablegraph.storage.checkpoints.errors import LOOKS, CorruptCheckpoint, ObjectMissing
 from durablegraph.storage.checkpoints.fencing import View
 from durablegraph.storage.checkpoints.log import Log
 from durablegraph.storage.checkpoints.names import LogNames
 from durablegraph.storage.checkpoints.objects import LOG, Shared
-from durablegraph.storage.checkpoints.records import StoredCheckpoint, Typed
+from durablegraph.storage.checkpoints.records import Folded, StoredCheckpoint, Typed
 from durablegraph.storage.checkpoints.search import Found, find, newest_first
 from durablegraph.storage.checkpoints.segment import Segment
 from durablegraph.storage.checkpoints.values import ValueReader
 from durablegraph.storage.checkpoints.wire import pack_marker
 
+T = TypeVar("T")
+
 _LOGS_IN_MEMORY = 256
+_BYTES_IN_MEMORY = 128 * 1024 * 1024
+_REMEMBERED_MARKERS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +73,19 @@ class Archive:
         log = self._logs.get(key)
         if log is None:
             log = self._logs[key] = Log(self.shared, LogNames(self.shared.prefix, thread, namespace))
-            idle = [old for old, known in self._logs.items() if known.is_idle][: len(self._logs) - _LOGS_IN_MEMORY]
-            for old in idle:
-                if old != key:
-                    del self._logs[old]
+            self._make_room()
         self._logs.move_to_end(key)
         return log
+
+    def _make_room(self) -> None:
+        """Drop the logs used longest ago, as many as are too many or too large together."""
+        held = sum(log.held for log in self._logs.values())
+        for key, log in list(self._logs.items())[:-1]:
+            if len(self._logs) <= _LOGS_IN_MEMORY and held <= _BYTES_IN_MEMORY:
+                return
+            if log.is_idle:
+                held -= log.held
+                del self._logs[key]
 
     def forget_thread(self, thread: str) -> None:
         """Drop what memory holds of a thread."""
@@ -83,23 +96,46 @@ class Archive:
     async def latest(self, view: View, thread: str, namespace: str) -> Material | None:
         """The latest checkpoint; one request, and one for each large value."""
         log = self.log(thread, namespace)
-        head = await log.read(view)
-        tip = None if head is None else head.tip
-        if head is None or tip is None:
-            return None
-        return await material(log, Found(tip.id, head), ValueReader(log.objects))
+
+        async def look(head: Segment) -> Material | None:
+            return None if head.tip is None else await material(log, Found(head.tip.id, head), ValueReader(log.objects))
+
+        return await self.looked_up(log, view, look)
 
     async def by_id(self, view: View, thread: str, namespace: str, id_: str) -> Material | None:
         """The checkpoint of that id, unless it was deleted."""
         log = self.log(thread, namespace)
-        head = await log.read(view)
+
+        async def look(head: Segment) -> Material | None:
+            found = await find(log.objects, head, id_)
+            if found.record is None or not head.is_alive(found.record):
+                return None
+            return await material(log, found, ValueReader(log.objects))
+
+        result = await self.looked_up(log, view, look)
         view.asked_for(log.names.head, id_)
-        if head is None:
-            return None
-        found = await find(log.objects, head, id_)
-        if found.record is None or not head.is_alive(found.record):
-            return None
-        return await material(log, found, ValueReader(log.objects))
+        return result
+
+    async def history(
+        self, view: View, thread: str, namespace: str, checkpoint: str | None, channels: Sequence[str]
+    ) -> Mapping[str, Folded]:
+        """What each delta channel is rebuilt from at a checkpoint (None: the latest)."""
+        log = self.log(thread, namespace)
+        found = await self.looked_up(log, view, lambda head: delta_history(log, head, checkpoint, channels))
+        return found or {channel: Folded((), None) for channel in channels}
+
+    async def looked_up(self, log: Log, view: View, look: Callable[[Segment], Awaitable[T]]) -> T | None:
+        """What `look` finds in a head; None without a head. Looks again when the head was outdated meanwhile."""
+        for attempt in range(LOOKS):
+            head = await log.read(view)
+            if head is None:
+                return None
+            try:
+                return await look(head)
+            except ObjectMissing:
+                if attempt + 1 == LOOKS:
+                    raise
+        return None
 
     async def put(self, view: View, thread: str, namespace: str, change: PutCheckpoint) -> None:
         """Make a checkpoint durable."""
@@ -169,13 +205,42 @@ class Archive:
         if only is not None:
             item = await find(log.objects, head, only)
             if item.record is not None and head.is_alive(item.record) and (limit is None or item.record.rank < limit):
+                view.was_shown(log.names.head, item.id)
                 yield Candidate(log, item, item.record, reader)
             return
         async with aclosing(newest_first(log.objects, head, limit)) as found:
             async for item in found:
                 if item.record is not None:
+                    view.was_shown(log.names.head, item.id)
                     yield Candidate(log, item, item.record, reader)
                 reader.forget_when_large()
+
+    async def materials(
+        self,
+        view: View,
+        logs: Sequence[tuple[str, str]],
+        before: str | None,
+        only: str | None,
+        accepts: Callable[[Typed], bool],
+    ) -> AsyncGenerator[Material, None]:
+        """The checkpoints of several logs whose metadata are accepted, newest first.
+
+        When a prune removes what is still to come, the listing goes on with what it left.
+        """
+        end, misses = before, 0
+        while misses < LOOKS:
+            try:
+                async with aclosing(self.walk(view, logs, end, only)) as found:
+                    async for candidate in found:
+                        if accepts(candidate.record.metadata):
+                            yield await candidate.material()
+                        end, misses = candidate.record.id, 0
+            except ObjectMissing:
+                misses += 1
+                if misses == LOOKS:
+                    raise
+            else:
+                return
 
     async def mark_run(self, log: Log, run: str) -> None:
         """Leave the markers that delete_for_runs follows, before the run's first checkpoint can be seen."""
@@ -185,6 +250,8 @@ class Archive:
         marker = pack_marker(log.names.thread, log.names.namespace)
         keys = (log.names.own_run_marker(run), log.names.run_marker(run))
         await asyncio.gather(*(self.shared.store.put(key, marker) for key in keys))
+        if len(self._marked_runs) >= _REMEMBERED_MARKERS:
+            self._marked_runs.clear()  # to write a marker again is harmless
         self._marked_runs.add(place)
 
     def unmark(self, log: Log, run: str) -> None:

@@ -60,7 +60,7 @@ class Expectation:
     commit: bytes
     tip: str | None
     attempts: list[bytes] = field(default_factory=list)  # own commits whose fate may be unknown
-    lineage: set[str] = field(default_factory=set)  # checkpoints asked for by id or put: a fork may start there
+    lineage: set[str] = field(default_factory=set)  # what a pinned view was shown or put: a fork may start there
     superseded: list[str] = field(default_factory=list)  # latest checkpoints of mine that another writer went past
 
     def is_current(self, head: HeadFacts) -> bool:
@@ -101,8 +101,14 @@ class View:
         """A checkpoint was read by its id: the writer may fork there."""
         known = self._heads.get(key)
         if known is not None:
-            known.lineage.add(checkpoint)
             known.superseded = [old for old in known.superseded if old != checkpoint]
+            self.was_shown(key, checkpoint)
+
+    def was_shown(self, key: str, checkpoint: str) -> None:
+        """A checkpoint was listed: an attempt may go on from there. Somebody who looks at a history may not."""
+        known = self._heads.get(key)
+        if self.pinned and known is not None:
+            known.lineage.add(checkpoint)
 
     def tries(self, key: str, head: HeadFacts, commit: bytes) -> None:
         """A commit on `head` is about to be sent; if its answer is lost, it is still this view's own."""
@@ -118,9 +124,8 @@ class View:
 
     def put(self, key: str, checkpoint: str | None) -> None:
         """A checkpoint of this view is stored (None: only writes are)."""
-        known = self._heads.get(key)
-        if known is not None and checkpoint is not None:
-            known.lineage.add(checkpoint)
+        if checkpoint is not None:
+            self.was_shown(key, checkpoint)
 
     def forget(self, keys: Iterable[str]) -> None:
         """These heads were deleted by this writer itself."""

@@ -15,7 +15,7 @@ from functools import partial
 
 from durablegraph.storage.checkpoints import frames
 from durablegraph.storage.checkpoints.changes import Change, Draft, PutWrites
-from durablegraph.storage.checkpoints.errors import ConcurrentWriterError, CorruptCheckpoint
+from durablegraph.storage.checkpoints.errors import LOOKS, ConcurrentWriterError, CorruptCheckpoint, ObjectMissing
 from durablegraph.storage.checkpoints.fencing import HeadFacts, View, refusal
 from durablegraph.storage.checkpoints.frames import NO_COMMIT, GrowingBody
 from durablegraph.storage.checkpoints.names import LogNames
@@ -31,7 +31,7 @@ from durablegraph.storage.checkpoints.wire import pack
 from durablegraph.storage.objects import PreconditionFailed
 
 _KNOWN_VALUES = 256
-_LONGEST_PAUSE = 0.25
+_LONGEST_PAUSE = 0.1
 
 
 class Log:
@@ -46,6 +46,7 @@ class Log:
         self._head: Head | None = None
         self._body: GrowingBody | None = None
         self._wrote_last = False  # a process that commits but once would leave its seal to nobody
+        self._misses = 0
         self._known: dict[bytes, str] = {}
         self._queue = CommitQueue(self._flush, shared.limits.linger)
         self._sealer = Sealer(self.objects, shared.limits)
@@ -54,6 +55,12 @@ class Log:
     def is_idle(self) -> bool:
         """Whether nothing is under way, so that the log may be dropped from memory."""
         return self._queue.is_empty and not self._lock.locked() and self._sealer.is_idle
+
+    @property
+    def held(self) -> int:
+        """Bytes in memory, roughly: the head, and the large values kept to tell their successors as differences."""
+        body = 0 if self._head is None else len(self._head.body)
+        return 8 * body + sum(len(raw) for _, (_, raw) in self.latest.values())
 
     async def read(self, view: View) -> Segment | None:
         """The head as it is now, or None when the log does not exist; one request.
@@ -80,16 +87,30 @@ class Log:
             for attempt in range(self._shared.limits.conflict_attempts):
                 await self._pause(attempt)
                 head = await self._load()
-                segment = await make(head)
-                if segment is None:
-                    return False
-                commit = secrets.token_bytes(len(NO_COMMIT))
-                segment.add(CommitMark(commit))
-                body = GrowingBody(pack([segment.base, *segment.records]))
-                if await self._store(head, segment, body, commit, {view: self._is_alone(view, head)}):
-                    self._known.clear()
-                    return True
+                try:
+                    made = await make(head)
+                    if made is None:
+                        return False
+                    if await self._replace(head, made, view):
+                        return True
+                except ObjectMissing:
+                    if not self._another_look():
+                        raise
             raise self._contention()
+
+    def _another_look(self) -> bool:
+        """Whether to read the head again after an object it refers to was missing."""
+        self._forget()
+        self._misses += 1
+        return self._misses % LOOKS != 0
+
+    async def _replace(self, head: Head, segment: Segment, view: View) -> bool:
+        commit = secrets.token_bytes(len(NO_COMMIT))
+        segment.add(CommitMark(commit))
+        body = GrowingBody(pack([segment.base, *segment.records]))
+        stored = await self._store(head, segment, body, commit, {view: self._is_alone(view, head)})
+        self._known.clear()
+        return stored
 
     async def settle(self) -> None:
         """Wait until everything under way has ended."""
@@ -104,7 +125,13 @@ class Log:
                     await self._pause(attempt)
                     head = self._head or await self._load()
                     batch = self._allowed(batch, head)
-                    if not batch or await self._try(head, batch):
+                    try:
+                        done = not batch or await self._try(head, batch)
+                    except ObjectMissing:
+                        done = False
+                        if not self._another_look():
+                            raise
+                    if done:
                         for waiting in batch:
                             waiting.settle()
                         return
@@ -196,7 +223,7 @@ class Log:
             if commit not in (await self._load()).segment.commits:
                 return False
         else:
-            self._head, self._body = Head(etag, commit, segment, whole), body
+            self._head, self._body, self._misses = Head(etag, commit, segment, whole), body, 0
         tip = segment.tip
         for view, alone in views.items():
             if alone:
@@ -251,9 +278,11 @@ class Log:
         return carry(found, channel, version)
 
     def knows_run(self, run: str) -> bool:
-        """Whether the head, as last seen, has a checkpoint of this run; its marker then exists."""
-        head = self._head
-        return head is not None and any(record.run == run for record in head.segment.checkpoints.values())
+        """Whether the head, as last seen, has a living checkpoint of this run; its marker then exists."""
+        segment = None if self._head is None else self._head.segment
+        return segment is not None and any(
+            record.run == run and segment.is_alive(record) for record in segment.checkpoints.values()
+        )
 
     def expects_no_checkpoint(self, change: PutWrites) -> bool:
         """Whether LangGraph waits for these writes before it puts the checkpoint, as it does for a delta channel's."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from durablegraph.storage.checkpoints import frames, names
-from durablegraph.storage.checkpoints.errors import CorruptCheckpoint
+from durablegraph.storage.checkpoints.errors import CorruptCheckpoint, ObjectMissing
 from durablegraph.storage.checkpoints.frames import NO_COMMIT, Cipher
 from durablegraph.storage.checkpoints.names import LogNames
 from durablegraph.storage.checkpoints.records import SegmentEntry
@@ -117,5 +117,5 @@ class LogObjects:
         key = self._prefix + name
         stored = await self._shared.store.get(key)
         if stored is None:
-            raise CorruptCheckpoint(f"{key}: the log refers to this object and it is missing; restore it from a backup")
+            raise ObjectMissing(f"{key}: the log refers to this object and it is missing; restore it from a backup")
         return key, frames.open_(key, stored.data, kind, self._shared.cipher)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -16,7 +17,6 @@ from durablegraph.errors import InvalidRequest
 from durablegraph.storage.checkpoints import maintenance
 from durablegraph.storage.checkpoints.archive import Archive, Material
 from durablegraph.storage.checkpoints.changes import PutCheckpoint, PutWrites
-from durablegraph.storage.checkpoints.deltas import delta_history
 from durablegraph.storage.checkpoints.faces import TwoFacedSaver
 from durablegraph.storage.checkpoints.fencing import ConflictPolicy, View
 from durablegraph.storage.checkpoints.home import Home, running_loop
@@ -167,15 +167,16 @@ class BlobCheckpointSaver(TwoFacedSaver):
     ) -> AsyncGenerator[Material, None]:
         archive, left = self._core.archive, limit
         logs, only = await self._logs(config), get_checkpoint_id(config) if config else None
-        end = get_checkpoint_id(before) if before else None
+        end, accepts = get_checkpoint_id(before) if before else None, partial(matches, self._plain, wanted)
         for group in [logs] if config else [[log] for log in logs]:
-            async with aclosing(archive.walk(self._view, group, end, only)) as candidates:
-                async for candidate in candidates:
-                    if left is not None and left <= 0:
+            if left is not None and left <= 0:
+                return
+            async with aclosing(archive.materials(self._view, group, end, only, accepts)) as found:
+                async for one in found:
+                    yield one
+                    left = None if left is None else left - 1
+                    if left == 0:
                         return
-                    if matches(self._plain, candidate.record.metadata, wanted):
-                        yield await candidate.material()
-                        left = None if left is None else left - 1
 
     async def _logs(self, config: RunnableConfig | None) -> Sequence[tuple[str, str]]:
         if config is None:
@@ -206,11 +207,7 @@ class BlobCheckpointSaver(TwoFacedSaver):
     async def _history(self, config: RunnableConfig, channels: Sequence[str]) -> Mapping[str, Folded]:
         if not channels:
             return {}
-        log = self._core.archive.log(*place(config))
-        head = await log.read(self._view)
-        if head is None:
-            return {channel: Folded((), None) for channel in channels}
-        return await delta_history(log, head, get_checkpoint_id(config), channels)
+        return await self._core.archive.history(self._view, *place(config), get_checkpoint_id(config), channels)
 
     def close(self) -> None:
         """Wait for what is under way and, if this saver opened the store, close it. A second call does nothing."""

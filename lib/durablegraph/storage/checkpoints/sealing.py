@@ -40,7 +40,7 @@ class Limits:
     chain_segments: int = 16  # segments that the splices of one value may reach through
     fan: int = 32  # segments in an index object
     linger: float = 0.002  # how long writes of a task wait for the checkpoint they usually come with
-    conflict_attempts: int = 40
+    conflict_attempts: int = 100
 
     def is_full(self, segment: Segment, size: int) -> bool:
         """Whether the head should be sealed soon."""

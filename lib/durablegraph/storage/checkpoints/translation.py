@@ -56,7 +56,7 @@ def to_tuple(serde: SerializerProtocol, found: Material) -> CheckpointTuple:
     )
 
 
-def matches(serde: SerializerProtocol, metadata: Typed, wanted: Mapping[str, Any] | None) -> bool:
+def matches(serde: SerializerProtocol, wanted: Mapping[str, Any] | None, metadata: Typed) -> bool:
     """Whether metadata has all the values that a filter names."""
     if not wanted:
         return True

@@ -141,6 +141,16 @@ async def test_an_attempt_refuses_a_parent_that_is_not_the_latest(savers: Savers
     await put(attempt, THREAD, {"n": 2}, parent=first)
 
 
+async def test_an_attempt_may_fork_a_checkpoint_that_it_was_shown_in_a_listing(savers: Savers) -> None:
+    saver = savers()
+    first = id_of(await put(saver, THREAD, {"n": 0}))
+    second = id_of(await put(saver, THREAD, {"n": 1}, parent=first))
+    attempt = saver.attempt()
+    shown = [one.checkpoint["id"] async for one in attempt.alist(at(THREAD), before=at(THREAD, "", second), limit=1)]
+    assert shown == [first]
+    await put(attempt, THREAD, {"n": 2}, parent=first)
+
+
 async def test_parallel_tasks_on_several_workers_add_their_writes_and_one_commits(savers: Savers) -> None:
     workers = [savers().attempt(shared=True) for _ in range(4)]
     first = await put(savers(), THREAD, {"n": 0})
