@@ -5,6 +5,7 @@ the size of the real ones, since apps that print or store them notice both.
 """
 
 import json
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -14,6 +15,7 @@ from durablegraph.host.sanitizer import sanitize
 from durablegraph.host.timespan import format_timespan
 
 VERSION_MISMATCH = "Orchestration version did not comply with Worker Versioning"
+_FOLDERS = re.compile(r'File "/[^"]*/(?=[^/"]+")')
 _LABEL = "\n\n$OutOfProcData$:"
 _INVOKER_STACK = (
     "   at Microsoft.Azure.WebJobs.Script.Description.WorkerFunctionInvoker.InvokeCore(Object[] parameters, FunctionInvocationContext context) "
@@ -28,7 +30,7 @@ _ENGINE_STACK = (
     "FunctionStartedMessage message, FunctionInstanceLogEntry instanceLogEntry, ParameterHelper parameterHelper, ILogger logger, "
     "CancellationToken cancellationToken)\n"
     "   at Microsoft.Azure.WebJobs.Extensions.DurableTask.TaskActivityShim.RunAsync(TaskContext context, String rawInput) "
-    "in /_/src/WebJobs.Extensions.DurableTask/Listener/TaskActivityShim.cs:line 108"
+    "in /_/src/WebJobs.Extensions.DurableTask/Listener/TaskActivityShim.cs:line 108\n   at System.Threading.Tasks.Task.Run()"
 )
 _EXIT_STACK = (
     f"{_INVOKER_STACK}\n"
@@ -64,11 +66,10 @@ _DISPATCH_STACK = (
     "--- End of stack trace from previous location ---\n"
 )
 _SHIM_STACK = (
-    "   at Microsoft.Azure.WebJobs.Extensions.DurableTask.TaskOrchestrationShim.InvokeUserCodeAndHandleResults(RegisteredFunctionInfo info, "
-    "OrchestrationContext innerContext)\n"
     "   at Microsoft.Azure.WebJobs.Extensions.DurableTask.TaskOrchestrationShim.Execute(OrchestrationContext innerContext, String serializedInput) "
     "in /_/src/WebJobs.Extensions.DurableTask/Listener/TaskOrchestrationShim.cs:line 121\n"
-    "   at DurableTask.Core.TaskOrchestration`4.Execute(OrchestrationContext context, String input) in /_/src/WebJobs.Extensions.DurableTask/Listener/TaskOrchestrationShim.cs:line 148"
+    "   at DurableTask.Core.TaskOrchestration`4.Execute(OrchestrationContext context, String input) "
+    "in /_/src/WebJobs.Extensions.DurableTask/Listener/OutOfProcOrchestrationShim/TaskOrchestrationShim.cs:line 148"
 )
 
 
@@ -197,7 +198,11 @@ def _exception(head: str, message: str, source: str) -> str:
 
 
 def _user_exception(message: str, host_text: str) -> str:
-    """System.Exception around the RpcException that carries the worker's text and stack."""
+    """System.Exception around the RpcException that carries the worker's text and stack.
+
+    Files are named without their folders here: what travels through histories should not depend on where an app lies.
+    """
+    host_text = _FOLDERS.sub('File "', host_text)
     stack = host_text.partition("\nStack: ")[2]
     inner = (
         '{"$type":"Microsoft.Azure.WebJobs.Script.Workers.Rpc.RpcException, Microsoft.Azure.WebJobs.Script.Grpc","IsUserException":false,'
