@@ -118,6 +118,23 @@ def test_a_listing_that_is_given_up_leaves_nothing_open() -> None:
         assert saver.get_tuple(at("t")) is not None
 
 
+async def test_a_listing_of_another_thread_may_be_dropped_on_the_home_loop() -> None:
+    async with BlobCheckpointSaver(MemoryObjectStore()) as saver:
+        for _ in range(3):
+            checkpoint = made({"n": 1})
+            await saver.aput(at("t"), checkpoint, METADATA, checkpoint["channel_versions"])
+
+        def begin() -> Any:
+            listing = saver.list(at("t"))
+            next(listing)
+            return listing
+
+        listing = await asyncio.to_thread(begin)
+        del listing
+        gc.collect()
+        assert len([one async for one in saver.alist(at("t"))]) == 3
+
+
 def test_a_saver_nobody_closed_leaves_no_thread_and_lets_the_program_end(tmp_path: Path) -> None:
     def threads() -> int:
         return sum(thread.name == "checkpoints" for thread in threading.enumerate())

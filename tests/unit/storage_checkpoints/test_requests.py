@@ -11,7 +11,7 @@ from durablegraph.storage.memory import MemoryObjectStore
 from tests.conformance.storage.checkpoints.savers import at, id_of, put
 from tests.support.stores import CountingStore, Kind
 
-STEP = 1_000
+STEP = 600
 
 
 async def _step(saver: BlobCheckpointSaver, parent: str | None, n: int, values: dict[str, Any] | None = None) -> str:
@@ -75,13 +75,13 @@ async def test_a_large_value_costs_one_request_more_and_is_stored_once(store: Co
 async def test_a_hand_over_to_a_new_host_at_each_step_costs_a_read_and_a_write(store: CountingStore) -> None:
     await _run(BlobCheckpointSaver(store), 1)
     store.start_anew()
-    for n in range(300):
+    for n in range(150):
         saver = BlobCheckpointSaver(store)
         found = await saver.aget_tuple(at("t"))
         assert found is not None
         await _step(saver, found.checkpoint["id"], n)
         await saver.aclose()
-    assert store.tally.total <= 300 * 2.1
+    assert store.tally.total <= 150 * 2.1
 
 
 async def test_a_worker_that_is_told_the_newest_commit_needs_no_read(store: CountingStore) -> None:

@@ -11,17 +11,16 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TypeVar
 
-from langgraph.checkpoint.base import writes_sort_key
-
 from durablegraph.storage.checkpoints import frames, names
 from durablegraph.storage.checkpoints.changes import PutCheckpoint, PutWrites
 from durablegraph.storage.checkpoints.deltas import delta_history
-from durablegraph.storage.checkpoints.errors import LOOKS, CorruptCheckpoint, ObjectMissing
+from durablegraph.storage.checkpoints.errors import LOOKS, ObjectMissing
 from durablegraph.storage.checkpoints.fencing import View
 from durablegraph.storage.checkpoints.log import Log
+from durablegraph.storage.checkpoints.material import Candidate, Material, material
 from durablegraph.storage.checkpoints.names import LogNames
 from durablegraph.storage.checkpoints.objects import LOG, Shared
-from durablegraph.storage.checkpoints.records import Folded, StoredCheckpoint, Typed
+from durablegraph.storage.checkpoints.records import Folded, Typed
 from durablegraph.storage.checkpoints.search import Found, find, newest_first
 from durablegraph.storage.checkpoints.segment import Segment
 from durablegraph.storage.checkpoints.values import ValueReader
@@ -32,31 +31,6 @@ T = TypeVar("T")
 _LOGS_IN_MEMORY = 256
 _BYTES_IN_MEMORY = 128 * 1024 * 1024
 _REMEMBERED_MARKERS = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class Material:
-    """Everything of one checkpoint, serialised; `writes` are (task, channel, value) in LangGraph's order."""
-
-    thread: str
-    namespace: str
-    record: StoredCheckpoint
-    values: Mapping[str, Typed]
-    writes: Sequence[tuple[str, str, Typed]]
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A checkpoint met on a walk; its values are read only when it is wanted."""
-
-    log: Log
-    found: Found
-    record: StoredCheckpoint
-    reader: ValueReader
-
-    async def material(self) -> Material:
-        """All of it."""
-        return await material(self.log, self.found, self.reader)
 
 
 class Archive:
@@ -267,24 +241,6 @@ class Archive:
         """Wait for everything under way in the background."""
         for log in list(self._logs.values()):
             await log.settle()
-
-
-async def material(log: Log, found: Found, reader: ValueReader) -> Material:
-    """All of a checkpoint that was found; raises CorruptCheckpoint when a part of it is missing or damaged."""
-    home, record = found.home, found.record
-    if home is None or record is None:
-        raise CorruptCheckpoint(f"checkpoint {found.id} has writes but is itself missing")
-    writes = sorted(found.writes().items(), key=lambda item: writes_sort_key(item[1].path, *item[0]))
-    wanted = [home.table.get(place) for place in record.versions.items()]
-    await reader.fetch([*wanted, *(write.entry for _, write in writes)])
-    values = {}
-    for channel, version in record.versions.items():
-        typed = await reader.of_channel(home, channel, version)
-        if typed is not None:
-            values[channel] = typed
-            log.remember(home, channel, version, typed)
-    pending = [(task, write.channel, await reader.of_entry(write.entry)) for (task, _), write in writes]
-    return Material(log.names.thread, log.names.namespace, record, values, pending)
 
 
 async def _rank(log: Log, head: Segment, id_: str) -> str:

@@ -23,9 +23,9 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 
 from durablegraph.storage.checkpoints import clockwork, translation
-from durablegraph.storage.checkpoints.archive import Material
 from durablegraph.storage.checkpoints.changes import PutCheckpoint, PutWrites
 from durablegraph.storage.checkpoints.home import Home
+from durablegraph.storage.checkpoints.material import Material
 from durablegraph.storage.checkpoints.records import Folded
 
 

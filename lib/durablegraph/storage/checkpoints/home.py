@@ -84,7 +84,13 @@ class Home:
             while (item := self.wait(_next(remote), name)) is not None:
                 yield item
         finally:
-            self.wait(remote.aclose(), name)
+            self._dismiss(remote)
+
+    def _dismiss(self, items: AsyncGenerator[Any, None]) -> None:
+        """Let go of items without waiting: an iterator may be dropped anywhere, also on the home loop itself."""
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
+            asyncio.run_coroutine_threadsafe(_closed(items), loop)
 
     def leave(self) -> None:
         """End the thread of its own, if there is one. The next use would start another."""
@@ -134,3 +140,7 @@ async def _next(items: AsyncGenerator[T, None]) -> T | None:
     async for item in items:
         return item
     return None
+
+
+async def _closed(items: AsyncGenerator[Any, None]) -> None:
+    await items.aclose()

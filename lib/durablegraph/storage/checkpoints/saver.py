@@ -15,11 +15,12 @@ from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 
 from durablegraph.errors import InvalidRequest
 from durablegraph.storage.checkpoints import maintenance
-from durablegraph.storage.checkpoints.archive import Archive, Material
+from durablegraph.storage.checkpoints.archive import Archive
 from durablegraph.storage.checkpoints.changes import PutCheckpoint, PutWrites
 from durablegraph.storage.checkpoints.faces import TwoFacedSaver
 from durablegraph.storage.checkpoints.fencing import ConflictPolicy, View
 from durablegraph.storage.checkpoints.home import Home, running_loop
+from durablegraph.storage.checkpoints.material import Material
 from durablegraph.storage.checkpoints.names import LogNames
 from durablegraph.storage.checkpoints.objects import Shared
 from durablegraph.storage.checkpoints.records import Folded

@@ -18,9 +18,9 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from durablegraph.errors import InvalidRequest
-from durablegraph.storage.checkpoints.archive import Material
 from durablegraph.storage.checkpoints.changes import PutCheckpoint, PutWrites
 from durablegraph.storage.checkpoints.fencing import Replaces
+from durablegraph.storage.checkpoints.material import Material
 from durablegraph.storage.checkpoints.records import Folded, Typed
 
 EXPECTED_HEAD: Final = "__durablegraph_expected_head"
