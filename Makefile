@@ -17,7 +17,7 @@ $(VENV)/.run: pyproject.toml
 	@test -n "$(PYTHON)" || { echo "No Python 3.11, 3.12 or 3.13 found: install one, or name it: make PYTHON=/path/to/python3.12"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[host,models]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[host,identity,models]"
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.run

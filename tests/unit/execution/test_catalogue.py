@@ -40,5 +40,5 @@ async def test_a_durable_run_equals_a_plain_one(name, deliveries, tmp_path):
         assert jsonable(without_chance(await run.output())) == jsonable(plain.output)
     assert in_order(executions(tmp_path / "durable")) == in_order(plain.ran)
     if plain.unreadable is None:
-        bound = graph.copy(update={"checkpointer": services.saver})
+        bound = graph.copy(update={"checkpointer": services.saver_of(await services.graphs.load("g"))})
         assert await history_of(bound, {"configurable": {"thread_id": "thread"}}) == plain.history
