@@ -1,0 +1,120 @@
+import operator
+from datetime import timedelta
+from typing import Annotated
+
+import pytest
+from langgraph.graph import END, START, StateGraph
+from langgraph.types import interrupt
+from typing_extensions import TypedDict
+
+from durablegraph.api.instances import InstanceView
+from durablegraph.api.supervising import QUIET, Cure, diagnose, supervise
+from durablegraph.model.records import RunRecord
+from durablegraph.model.status import RunStatus
+from tests.unit.execution.durably import NOW, Durably, services_for
+
+
+class State(TypedDict, total=False):
+    out: Annotated[list, operator.add]
+
+
+class Hub:
+    """A task hub that says what it is told to say, and remembers what it was asked to do."""
+
+    def __init__(self, status="Running"):
+        self.status = status
+        self.started, self.rung = [], []
+
+    async def view(self, run_id):
+        return InstanceView(self.status) if self.status else None
+
+    async def start(self, run_id, ticket):
+        self.started.append((run_id, ticket))
+
+    async def ring(self, run_id, event):
+        self.rung.append((run_id, event))
+
+
+@pytest.fixture
+def services():
+    builder = StateGraph(State)
+    builder.add_node("ask", lambda _: {"out": [interrupt("ok?")]})
+    builder.add_edge(START, "ask")
+    builder.add_edge("ask", END)
+    return services_for(builder.compile())
+
+
+async def waiting(services):
+    run = Durably(services)
+    await run.start({"out": []})
+    await run.carry()
+    return run
+
+
+def record(status, instances=1):
+    return RunRecord(
+        run_id="r", graph="g", thread_id="t", status=status, created_at=NOW, updated_at=NOW, instances=instances
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "engine", "cure"),
+    [
+        (RunStatus.PENDING, None, Cure.START),
+        (RunStatus.RUNNING, None, Cure.TERMINATE),
+        (RunStatus.INTERRUPTED, None, Cure.TERMINATE),
+        (RunStatus.RUNNING, "Terminated", Cure.TERMINATE),
+        (RunStatus.INTERRUPTED, "Canceled", Cure.TERMINATE),
+        (RunStatus.RUNNING, "Failed", Cure.REVIVE),
+        (RunStatus.INTERRUPTED, "Failed", Cure.REVIVE),
+        (RunStatus.RUNNING, "Completed", Cure.REVIVE),
+        (RunStatus.PENDING, "Pending", Cure.NOTHING),
+        (RunStatus.RUNNING, "Running", Cure.NOTHING),
+        (RunStatus.INTERRUPTED, "Suspended", Cure.NOTHING),
+    ],
+)
+def test_what_a_run_needs_follows_from_its_status_and_its_instances(status, engine, cure):
+    assert diagnose(record(status), InstanceView(engine) if engine else None, 5) is cure
+
+
+def test_a_run_that_was_revived_often_enough_is_given_up():
+    assert diagnose(record(RunStatus.RUNNING, instances=5), InstanceView("Failed"), 5) is Cure.REVIVE
+    assert diagnose(record(RunStatus.RUNNING, instances=6), InstanceView("Failed"), 5) is Cure.GIVE_UP
+
+
+async def test_a_run_that_was_stored_but_never_started_is_started(services):
+    run, hub = Durably(services), Hub(status=None)
+    await run.start({"out": []})
+    await supervise(services, hub, NOW)
+    assert [run_id for run_id, _ in hub.started] == ["run"]
+    assert (await run.record()).status is RunStatus.PENDING
+
+
+async def test_the_first_sweep_replaces_a_failed_instance_and_counts_it(services):
+    run, hub = await waiting(services), Hub("Failed")
+    await supervise(services, hub, NOW)
+    assert len(hub.started) == 1
+    assert (await run.record()).instances == 2
+
+
+async def test_a_waiting_run_is_left_alone_for_a_while_after_a_look(services):
+    await waiting(services)
+    hub = Hub()
+    assert await supervise(services, hub, NOW) == 1
+    assert await supervise(services, hub, NOW + timedelta(minutes=1)) == 0
+    assert await supervise(services, hub, NOW + QUIET) == 1
+
+
+async def test_an_answer_whose_bell_was_lost_is_rung_by_the_sweep(services):
+    run, hub = await waiting(services), Hub()
+    await run.give("yes")
+    await supervise(services, hub, NOW)
+    assert hub.rung == [("run", "resume")]
+
+
+async def test_a_terminated_instance_ends_its_run_and_the_run_leaves_the_list(services):
+    run = await waiting(services)
+    await supervise(services, Hub("Terminated"), NOW)
+    assert (await run.record()).status is RunStatus.TERMINATED
+    assert (await services.runs.thread("thread")).value.active_run is None
+    assert await supervise(services, Hub(), NOW) == 0
