@@ -63,7 +63,9 @@ class Dispatcher:
     def start(self) -> None:
         """Take up what an earlier process left."""
         self._running = True
-        self._carry_out(self.machine.resume(self.clock.now()))
+        step = self.machine.resume(self.clock.now())
+        self.journal.commit(step.changes)
+        self._carry_out(step)
         self._pump()
 
     async def stop(self, drain_seconds: float = 0.0) -> None:
