@@ -29,6 +29,20 @@ class Death:
     begun: int
 
 
+def run_again(ran: list[Execution], deaths: list[Death]) -> list[Execution]:
+    """Executions after a death that belong to a super-step which was committed before it.
+
+    What runs inside a subgraph belongs to the super-step of the root graph's task that it is part of.
+    """
+    steps = {each.task: each.step for each in ran if not each.where}
+    return [
+        late
+        for death in deaths
+        for late in ran[death.begun :]
+        if steps.get(late.task.split("|")[0], late.step) <= death.committed
+    ]
+
+
 @dataclass(slots=True)
 class Survivor:
     """One run of a shipped graph on a host of its own, in a folder of its own.
@@ -119,15 +133,8 @@ class Survivor:
             return await history_of(compiled(self.case.build(), saver), ON_THREAD)
 
     def run_again(self) -> list[Execution]:
-        """Executions that ought not to be: of super-steps that were committed when the host had died."""
-        ran = self.executions
-        steps = {each.task: each.step for each in ran if not each.where}
-        return [
-            late
-            for death in self.deaths
-            for late in ran[death.begun :]
-            if steps.get(late.task.split("|")[0], late.step) <= death.committed
-        ]
+        """Executions that ought not to be."""
+        return run_again(self.executions, self.deaths)
 
     def booked(self) -> list[tuple[str, str]]:
         """What the ledger of the expenses holds."""
