@@ -5,7 +5,7 @@ import json
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from durablegraph.host.hub import commands as c
@@ -19,10 +19,15 @@ from durablegraph.host.hub.state import Entity, Instance, RuntimeStatus
 from durablegraph.host.hub.status import InstanceStatus, entity_status, instance_status
 
 _REPLACED = (
-    "A new instance creation request has been issued for instance {id} which currently has status {status}. Since the dedupe statuses of the creation "
-    "request, [] (all statuses reusable), do not contain the orchestration's status, the orchestration has been terminated and a new instance with the "
+    "A new instance creation request has been issued for instance {id} which currently has status {status}. "
+    "Since the dedupe statuses of the creation "
+    "request, [] (all statuses reusable), do not contain the orchestration's status, the orchestration has "
+    "been terminated and a new instance with the "
     "same instance ID will be created."
 )
+
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 class InstanceNotFound(LookupError):  # noqa: N818 -- a fact that callers map to 404
@@ -63,10 +68,10 @@ class HubClient:
     async def start(
         self, name: str, input_text: str | None = None, *, instance_id: str | None = None, version: str | None = None
     ) -> str:
-        """Start an orchestration; returns its id. `input_text` is JSON (see `encode`), `version` None the host's default.
+        """Start an orchestration; returns its id. `input_text` is JSON (see `encode`); `version` None: the host's.
 
-        An ended instance of the same id is replaced; a live one raises WrongStatus unless the hub may override any, when
-        it is terminated first. An unknown name is accepted: the instance then fails and says so, as on the real host.
+        An ended instance of the same id is replaced; a live one raises WrongStatus unless the hub may override any,
+        when it is terminated first. An unknown name is accepted: the instance then fails and says so.
         """
         chosen = instance_id or uuid.uuid4().hex
         return await self._start(
@@ -184,22 +189,25 @@ class HubClient:
         """Take back a failure: what failed is tried again. InstanceNotFound; WrongStatus unless it is Failed."""
         instance = self._get(instance_id)
         if instance.status is not RuntimeStatus.FAILED:
-            message = f'This orchestration has status {instance.status}, but only orchestrations in the "Failed" state can be rewound.'
-            raise WrongStatus(message, instance.status)
+            found = f"This orchestration has status {instance.status}"
+            raise WrongStatus(
+                f'{found}, but only orchestrations in the "Failed" state can be rewound.', instance.status
+            )
         await self._dispatcher.submit(c.Rewind(instance_id, reason))
 
     async def purge(self, instance_id: str) -> None:
         """Forget an ended instance. InstanceNotFound; WrongStatus while it lives."""
         instance = self._get(instance_id)
         if not instance.status.ended:
-            message = f"Only orchestrations in a terminal state can be purged, but this orchestration has status {instance.status}."
-            raise WrongStatus(message, instance.status)
+            found = f"this orchestration has status {instance.status}"
+            raise WrongStatus(f"Only orchestrations in a terminal state can be purged, but {found}.", instance.status)
         await self._dispatcher.submit(c.Purge(instance_id))
 
     async def purge_between(self, start: datetime, end: datetime | None, statuses: Sequence[RuntimeStatus]) -> int:
         """Forget instances created in a range; returns how many.
 
-        As on the real host, statuses that are not final do not filter: with such ones alone, or none, live instances go too.
+        As on the real host, statuses that are not final do not filter: with such ones alone, or none, live instances
+        go too.
         """
         ended = [status for status in statuses if status.ended]
         found = statuses_between(self._dispatcher.journal, start, end, ended)
@@ -235,4 +243,4 @@ class HubClient:
 
 
 def _view(entity: Entity) -> EntityView:
-    return EntityView(entity.name, entity.key, entity.state, entity.updated or datetime.min)
+    return EntityView(entity.name, entity.key, entity.state, entity.updated or _NEVER)

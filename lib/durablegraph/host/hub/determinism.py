@@ -33,8 +33,8 @@ class _Wording:
 
 def _child(task_id: int, item: Event) -> str:
     members = item.members
-    version, instance_id = members["Version"] or "", members["InstanceId"]
-    return f"a sub-orchestration task with sequence ID {task_id} and name '{members['Name']}' (version '{version}', instance ID '{instance_id}')"
+    more = f"(version '{members['Version'] or ''}', instance ID '{members['InstanceId']}')"
+    return f"a sub-orchestration task with sequence ID {task_id} and name '{members['Name']}' {more}"
 
 
 _WORDINGS: dict[int, _Wording] = {

@@ -69,7 +69,10 @@ class Dispatcher:
         self._pump()
 
     async def stop(self, drain_seconds: float = 0.0) -> None:
-        """Begin nothing more, give calls in flight so long to end, stop. What did not end runs again after the next start."""
+        """Begin nothing more, give calls in flight so long to end, stop.
+
+        What did not end runs again after the next start.
+        """
         self._draining = True
         if drain_seconds > 0 and self._tasks:
             await asyncio.wait(self._tasks, timeout=drain_seconds)

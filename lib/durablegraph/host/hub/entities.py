@@ -6,7 +6,7 @@ Source: RequestMessage and ResponseMessage of the extension; the members and the
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from durablegraph.host.hub.events import Event, Members, execution_started, turn_completed, turn_started
@@ -90,7 +90,7 @@ def scheduler_state(entity: Entity) -> str:
 
 def shown_history(entity: Entity) -> list[Event]:
     """What shows as the history of an entity: it begins anew after each batch."""
-    moment = entity.updated or datetime.min
+    moment = entity.updated or datetime.min.replace(tzinfo=UTC)
     begun = execution_started(
         moment,
         instance_id=entity.id,

@@ -160,7 +160,7 @@ def task_failed(now: datetime, task_id: int, failure: Failure) -> Event:
 
 
 def child_created(
-    now: datetime, task_id: int, name: str, version: str | None, instance_id: str, input_text: str | None
+    now: datetime, task_id: int, *, name: str, version: str | None, instance_id: str, input_text: str | None
 ) -> Event:
     """A sub-orchestration was started."""
     return event(

@@ -18,47 +18,67 @@ VERSION_MISMATCH = "Orchestration version did not comply with Worker Versioning"
 _FOLDERS = re.compile(r'File "/[^"]*/(?=[^/"]+")')
 _LABEL = "\n\n$OutOfProcData$:"
 _INVOKER_STACK = (
-    "   at Microsoft.Azure.WebJobs.Script.Description.WorkerFunctionInvoker.InvokeCore(Object[] parameters, FunctionInvocationContext context) "
+    "   at Microsoft.Azure.WebJobs.Script.Description.WorkerFunctionInvoker.InvokeCore(Object[] parameters, "
+    "FunctionInvocationContext context) "
     "in /_/src/WebJobs.Script/Description/Workers/WorkerFunctionInvoker.cs:line 101\n"
     "   at Microsoft.Azure.WebJobs.Script.Description.FunctionInvokerBase.Invoke(Object[] parameters) "
     "in /_/src/WebJobs.Script/Description/FunctionInvokerBase.cs:line 82\n"
-    "   at Microsoft.Azure.WebJobs.Host.Executors.FunctionExecutor.InvokeWithTimeoutAsync(IFunctionInvoker invoker, ParameterHelper parameterHelper, "
+    "   at Microsoft.Azure.WebJobs.Host.Executors.FunctionExecutor.InvokeWithTimeoutAsync(IFunctionInvoker "
+    "invoker, ParameterHelper parameterHelper, "
     "CancellationTokenSource timeoutTokenSource, CancellationTokenSource functionCancellationTokenSource)"
 )
 _ENGINE_STACK = (
-    "   at Microsoft.Azure.WebJobs.Host.Executors.FunctionExecutor.ExecuteWithLoggingAsync(IFunctionInstanceEx instance, "
-    "FunctionStartedMessage message, FunctionInstanceLogEntry instanceLogEntry, ParameterHelper parameterHelper, ILogger logger, "
+    "   at Microsoft.Azure.WebJobs.Host.Executors.FunctionExecutor.ExecuteWithLoggingAsync(IFunctionInstanceEx "
+    "instance, "
+    "FunctionStartedMessage message, FunctionInstanceLogEntry instanceLogEntry, ParameterHelper "
+    "parameterHelper, ILogger logger, "
     "CancellationToken cancellationToken)\n"
-    "   at Microsoft.Azure.WebJobs.Extensions.DurableTask.TaskActivityShim.RunAsync(TaskContext context, String rawInput) "
-    "in /_/src/WebJobs.Extensions.DurableTask/Listener/TaskActivityShim.cs:line 108\n   at System.Threading.Tasks.Task.Run()"
+    "   at Microsoft.Azure.WebJobs.Extensions.DurableTask.TaskActivityShim.RunAsync(TaskContext context, "
+    "String rawInput) "
+    "in /_/src/WebJobs.Extensions.DurableTask/Listener/TaskActivityShim.cs:line 108\n   at "
+    "System.Threading.Tasks.Task.Run()"
 )
 _EXIT_STACK = (
     f"{_INVOKER_STACK}\n"
-    "   at Microsoft.Azure.WebJobs.Host.Executors.FunctionExecutor.ExecuteWithWatchersAsync(IFunctionInstanceEx instance, ParameterHelper parameterHelper, "
+    "   at Microsoft.Azure.WebJobs.Host.Executors.FunctionExecutor.ExecuteWithWatchersAsync("
+    "IFunctionInstanceEx instance, ParameterHelper parameterHelper, "
     "ILogger logger, CancellationTokenSource functionCancellationTokenSource)\n"
-    "   at Microsoft.Azure.WebJobs.Host.Executors.FunctionExecutor.ExecuteWithLoggingAsync(IFunctionInstanceEx instance, FunctionStartedMessage message, "
-    "FunctionInstanceLogEntry instanceLogEntry, ParameterHelper parameterHelper, ILogger logger, CancellationToken cancellationToken)\n"
-    "   at Microsoft.Azure.WebJobs.Host.Executors.FunctionExecutor.TryExecuteAsync(IFunctionInstance functionInstance, CancellationToken cancellationToken) "
+    "   at Microsoft.Azure.WebJobs.Host.Executors.FunctionExecutor.ExecuteWithLoggingAsync(IFunctionInstanceEx "
+    "instance, FunctionStartedMessage message, "
+    "FunctionInstanceLogEntry instanceLogEntry, ParameterHelper parameterHelper, ILogger logger, "
+    "CancellationToken cancellationToken)\n"
+    "   at Microsoft.Azure.WebJobs.Host.Executors.FunctionExecutor.TryExecuteAsync(IFunctionInstance "
+    "functionInstance, CancellationToken cancellationToken) "
     "in /_/src/Microsoft.Azure.WebJobs.Host/Executors/FunctionExecutor.cs:line 113\n"
-    "   at Microsoft.Azure.WebJobs.Host.Executors.TriggeredFunctionExecutor`1.TryExecuteAsync(TriggeredFunctionData input, "
-    "CancellationToken cancellationToken) in /_/src/Microsoft.Azure.WebJobs.Host/Executors/TriggeredFunctionExecutor.cs:line 56\n"
-    "   at Microsoft.Azure.WebJobs.Extensions.DurableTask.TaskActivityShim.RunAsync(TaskContext context, String rawInput) "
+    "   at Microsoft.Azure.WebJobs.Host.Executors.TriggeredFunctionExecutor`1.TryExecuteAsync("
+    "TriggeredFunctionData input, "
+    "CancellationToken cancellationToken) in "
+    "/_/src/Microsoft.Azure.WebJobs.Host/Executors/TriggeredFunctionExecutor.cs:line 56\n"
+    "   at Microsoft.Azure.WebJobs.Extensions.DurableTask.TaskActivityShim.RunAsync(TaskContext context, "
+    "String rawInput) "
     "in /_/src/WebJobs.Extensions.DurableTask/Listener/TaskActivityShim.cs:line 76"
 )
 _EXECUTOR_STACK = (
-    "   at Microsoft.Azure.WebJobs.Host.Executors.FunctionExecutor.ExecuteWithWatchersAsync(IFunctionInstanceEx instance, "
+    "   at Microsoft.Azure.WebJobs.Host.Executors.FunctionExecutor.ExecuteWithWatchersAsync("
+    "IFunctionInstanceEx instance, "
     "ParameterHelper parameterHelper, ILogger logger, CancellationTokenSource functionCancellationTokenSource) "
     "in /_/src/Executors/FunctionExecutor.cs:line 581\n"
-    "   at Microsoft.Azure.WebJobs.Host.Executors.FunctionExecutor.ExecuteWithLoggingAsync(IFunctionInstanceEx instance, "
+    "   at Microsoft.Azure.WebJobs.Host.Executors.FunctionExecutor.ExecuteWithLoggingAsync(IFunctionInstanceEx "
+    "instance, "
     "ParameterHelper parameterHelper, ILogger logger) in /_/src/Executors/FunctionExecutor.cs:line 527\n"
 )
 _DISPATCH_STACK = (
     "   at Microsoft.Azure.WebJobs.Host.Executors.FunctionExecutor.TryExecuteAsync(IFunctionInstance functionInstance, "
-    "CancellationToken cancellationToken) in /_/src/Microsoft.Azure.WebJobs.Host/Executors/FunctionExecutor.cs:line 108\n"
-    "   at Microsoft.Azure.WebJobs.Host.Executors.TriggeredFunctionExecutor`1.TryExecuteAsync(TriggeredFunctionData input, "
-    "CancellationToken cancellationToken) in /_/src/Microsoft.Azure.WebJobs.Host/Executors/TriggeredFunctionExecutor.cs:line 56\n"
-    "   at Microsoft.Azure.WebJobs.Extensions.DurableTask.WorkerMessageDispatcher.InvokeActivityAsync(String functionName, "
-    "TaskContext context, String rawInput) in /_/src/WebJobs.Extensions.DurableTask/WorkerMessageDispatcher.cs:line 214\n"
+    "CancellationToken cancellationToken) in "
+    "/_/src/Microsoft.Azure.WebJobs.Host/Executors/FunctionExecutor.cs:line 108\n"
+    "   at Microsoft.Azure.WebJobs.Host.Executors.TriggeredFunctionExecutor`1.TryExecuteAsync("
+    "TriggeredFunctionData input, "
+    "CancellationToken cancellationToken) in "
+    "/_/src/Microsoft.Azure.WebJobs.Host/Executors/TriggeredFunctionExecutor.cs:line 56\n"
+    "   at Microsoft.Azure.WebJobs.Extensions.DurableTask.WorkerMessageDispatcher.InvokeActivityAsync(String "
+    "functionName, "
+    "TaskContext context, String rawInput) in "
+    "/_/src/WebJobs.Extensions.DurableTask/WorkerMessageDispatcher.cs:line 214\n"
     "   at DurableTask.Core.TaskActivityDispatcher.<>c__DisplayClass17_0.<<OnProcessWorkItemAsync>b__1>d.MoveNext() "
     "in /_/src/DurableTask.Core/TaskActivityDispatcher.cs:line 228\n"
     "   at DurableTask.Core.Middleware.DispatchMiddlewarePipeline.RunAsync(DispatchMiddlewareContext context, "
@@ -66,7 +86,8 @@ _DISPATCH_STACK = (
     "--- End of stack trace from previous location ---\n"
 )
 _SHIM_STACK = (
-    "   at Microsoft.Azure.WebJobs.Extensions.DurableTask.TaskOrchestrationShim.Execute(OrchestrationContext innerContext, String serializedInput) "
+    "   at Microsoft.Azure.WebJobs.Extensions.DurableTask.TaskOrchestrationShim.Execute(OrchestrationContext "
+    "innerContext, String serializedInput) "
     "in /_/src/WebJobs.Extensions.DurableTask/Listener/TaskOrchestrationShim.cs:line 121\n"
     "   at DurableTask.Core.TaskOrchestration`4.Execute(OrchestrationContext context, String input) "
     "in /_/src/WebJobs.Extensions.DurableTask/Listener/OutOfProcOrchestrationShim/TaskOrchestrationShim.cs:line 148"
@@ -105,7 +126,8 @@ def activity_timed_out(name: str, function: str, limit: timedelta, invocation_id
     text = f"Timeout value of {format_timespan(limit)} was exceeded by function: {function}"
     kind = "Microsoft.Azure.WebJobs.Host.FunctionTimeoutException"
     head = (
-        f'"$type":"{kind}, Microsoft.Azure.WebJobs.Host","Timeout":"{format_timespan(limit)}","InstanceId":"{invocation_id}",'
+        f'"$type":"{kind}, Microsoft.Azure.WebJobs.Host","Timeout":"{format_timespan(limit)}",'
+        f'"InstanceId":"{invocation_id}",'
         f'"MethodName":{quote(function)},"Handled":false,"ClassName":"{kind}"'
     )
     return Failure(f"Activity function '{name}' failed: {text}", _exception(head, text, "Microsoft.Azure.WebJobs.Host"))
@@ -129,7 +151,8 @@ def http_failed(text: str) -> Failure:
     return Failure(
         text,
         _exception(
-            '"$type":"System.Net.Http.HttpRequestException, System.Net.Http","ClassName":"System.Net.Http.HttpRequestException"',
+            '"$type":"System.Net.Http.HttpRequestException, '
+            'System.Net.Http","ClassName":"System.Net.Http.HttpRequestException"',
             text,
             "System.Net.Http",
         ),
@@ -187,12 +210,14 @@ def unknown_function(name: str, kind: str, known: list[str]) -> str:
         if known
         else f"No {kind} functions are currently registered!"
     )
-    return f"The function '{name}' doesn't exist, is disabled, or is not {article} {kind} function. Additional info: {listed}"
+    refusal = f"The function '{name}' doesn't exist, is disabled, or is not {article} {kind} function."
+    return f"{refusal} Additional info: {listed}"
 
 
 def _exception(head: str, message: str, source: str) -> str:
     return (
-        f'{{{head},"Message":{quote(message)},"Data":null,"InnerException":null,"HelpURL":null,"StackTraceString":{quote(_DISPATCH_STACK + _EXECUTOR_STACK + _ENGINE_STACK)},'
+        f'{{{head},"Message":{quote(message)},"Data":null,"InnerException":null,"HelpURL":null,'
+        f'"StackTraceString":{quote(_DISPATCH_STACK + _EXECUTOR_STACK + _ENGINE_STACK)},'
         f'"RemoteStackTraceString":null,"RemoteStackIndex":0,"ExceptionMethod":null,"HResult":-2146233088,"Source":"{source}","WatsonBuckets":null}}'
     )
 
@@ -205,12 +230,15 @@ def _user_exception(message: str, host_text: str) -> str:
     host_text = _FOLDERS.sub('File "', host_text)
     stack = host_text.partition("\nStack: ")[2]
     inner = (
-        '{"$type":"Microsoft.Azure.WebJobs.Script.Workers.Rpc.RpcException, Microsoft.Azure.WebJobs.Script.Grpc","IsUserException":false,'
+        '{"$type":"Microsoft.Azure.WebJobs.Script.Workers.Rpc.RpcException, '
+        'Microsoft.Azure.WebJobs.Script.Grpc","IsUserException":false,'
         f'"RemoteStackTrace":{quote(stack)},"RemoteMessage":{quote(message)},"RemoteTypeName":"",'
         f'"Message":{quote(host_text)},"Data":{{}},"InnerException":null,"HelpLink":null,"StackTrace":{quote(_INVOKER_STACK)},"Source":"Microsoft.Azure.WebJobs.Script.Grpc","HResult":-2146233088}}'
     )
     return (
-        f'{{"$type":"System.Exception, System.Private.CoreLib","ClassName":"System.Exception","Message":{quote(message)},"Data":null,"InnerException":{inner},'
-        f'"HelpURL":null,"StackTraceString":{quote(_EXECUTOR_STACK + _ENGINE_STACK)},"RemoteStackTraceString":null,"RemoteStackIndex":0,'
+        f'{{"$type":"System.Exception, '
+        f'System.Private.CoreLib","ClassName":"System.Exception","Message":{quote(message)},"Data":null,"InnerException":{inner},'
+        f'"HelpURL":null,"StackTraceString":{quote(_EXECUTOR_STACK + _ENGINE_STACK)},'
+        '"RemoteStackTraceString":null,"RemoteStackIndex":0,'
         '"ExceptionMethod":null,"HResult":-2146233088,"Source":"Microsoft.Azure.WebJobs.Script","WatsonBuckets":null}'
     )

@@ -1,7 +1,7 @@
 """The hub's memory on disk: one SQLite file in WAL mode, one transaction for each group of steps.
 
-A commit is in the operating system's hands when it returns, so a killed process loses nothing that was acknowledged. The
-file holds rows, not commands: opening it reads what is not over; ended instances stay there until they are asked for.
+A commit is in the operating system's hands when it returns, so a killed process loses nothing that was acknowledged.
+The file holds rows, not commands: opening it reads what is not over; ended instances stay there until asked for.
 """
 
 import heapq
@@ -22,21 +22,31 @@ _FORMAT = 1
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS instances (
-    id TEXT PRIMARY KEY, name TEXT NOT NULL, version TEXT, execution TEXT NOT NULL, status TEXT NOT NULL, input TEXT, output TEXT,
-    custom_status TEXT, parent TEXT, source TEXT, generation INTEGER NOT NULL, fresh INTEGER NOT NULL, created TEXT NOT NULL, updated TEXT NOT NULL
+    id TEXT PRIMARY KEY, name TEXT NOT NULL, version TEXT, execution TEXT NOT NULL, status TEXT NOT NULL,
+    input TEXT, output TEXT, custom_status TEXT, parent TEXT, source TEXT, generation INTEGER NOT NULL,
+    fresh INTEGER NOT NULL, created TEXT NOT NULL, updated TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS instances_by_status ON instances (status);
-CREATE TABLE IF NOT EXISTS history (instance TEXT NOT NULL, n INTEGER NOT NULL, text TEXT NOT NULL, PRIMARY KEY (instance, n)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS messages (seq INTEGER PRIMARY KEY, target TEXT NOT NULL, execution TEXT, due TEXT, text TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS history (
+    instance TEXT NOT NULL, n INTEGER NOT NULL, text TEXT NOT NULL, PRIMARY KEY (instance, n)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS messages (
+    seq INTEGER PRIMARY KEY, target TEXT NOT NULL, execution TEXT, due TEXT, text TEXT NOT NULL
+);
 CREATE INDEX IF NOT EXISTS messages_by_target ON messages (target);
 CREATE TABLE IF NOT EXISTS activities (
-    seq INTEGER PRIMARY KEY, instance TEXT NOT NULL, execution TEXT NOT NULL, task INTEGER NOT NULL, name TEXT NOT NULL, input TEXT NOT NULL
+    seq INTEGER PRIMARY KEY, instance TEXT NOT NULL, execution TEXT NOT NULL, task INTEGER NOT NULL,
+    name TEXT NOT NULL, input TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS entities (
-    id TEXT PRIMARY KEY, present INTEGER NOT NULL, state TEXT, created TEXT NOT NULL, updated TEXT NOT NULL, senders TEXT NOT NULL
+    id TEXT PRIMARY KEY, present INTEGER NOT NULL, state TEXT, created TEXT NOT NULL, updated TEXT NOT NULL,
+    senders TEXT NOT NULL
 );
 """
-_COLUMNS = "id, name, version, execution, status, input, output, custom_status, parent, source, generation, fresh, created, updated"
+_COLUMNS = (
+    "id, name, version, execution, status, input, output, custom_status, parent, source, "
+    "generation, fresh, created, updated"
+)
 _LIVE = tuple(status.value for status in RuntimeStatus if not status.ended)
 _SQL: dict[type, str] = {
     c.PutInstance: f"INSERT OR REPLACE INTO instances ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",  # noqa: S608 -- constant names
@@ -65,7 +75,8 @@ class Journal:
         self._check(
             "format",
             str(_FORMAT),
-            f"{path}: found a hub of format {{}}, expected {_FORMAT}. Use the version that wrote it, or another folder.",
+            f"{path}: found a hub of format {{}}, expected {_FORMAT}. Use the version that wrote it, or another "
+            "folder.",
         )
         self._check(
             "hub",
@@ -110,7 +121,7 @@ class Journal:
         """Everything that is not over. Histories stay in the file until asked for."""
         state = HubState()
         marks = ",".join("?" * len(_LIVE))
-        condition = f"status IN ({marks}) OR id IN (SELECT target FROM messages)"
+        condition = f"status IN ({marks}) OR id IN (SELECT target FROM messages)"  # noqa: S608 -- only marks go in
         for instance in self.select(condition, _LIVE):
             state.instances[instance.id] = instance
         for row in self._db.execute("SELECT id, present, state, created, updated, senders FROM entities"):
@@ -144,29 +155,34 @@ class Journal:
 
 
 def _rows(change: c.Change) -> Iterator[tuple[Any, ...]]:
+    """The bound values for a change's statement: none, one or many rows."""
     match change:
         case c.PutInstance(instance):
             yield _instance_row(instance)
-        case c.TouchInstance(instance):
-            i = instance
+        case c.TouchInstance(i):
             yield i.status.value, i.output, i.custom_status, i.fresh, stored(i.updated), i.id
         case c.AppendHistory(instance_id, start, texts):
             yield from ((instance_id, start + offset, text) for offset, text in enumerate(texts))
-        case c.PutMessage(m):
-            yield m.seq, m.target, m.execution_id, stored(m.due) if m.due else None, m.event.text
         case c.DropMessages(seqs):
             yield from ((seq,) for seq in seqs)
-        case c.DropMessagesOf(target, execution_id):
-            yield target, execution_id
-        case c.PutActivity(task):
-            yield task.seq, task.instance_id, task.execution_id, task.task_id, task.name, task.input
-        case c.DropActivity(seq):
-            yield (seq,)
         case c.PutEntity(e):
             created, updated = (stored(moment) if moment else "" for moment in (e.created, e.updated))
             yield e.id, e.exists, e.state, created, updated, json.dumps(e.senders)
-        case c.DropInstance(instance_id) | c.ClearHistory(instance_id):
-            yield (instance_id,)
+        case _:
+            yield _plain_row(change)
+
+
+def _plain_row(change: c.Change) -> tuple[Any, ...]:
+    match change:
+        case c.PutMessage(m):
+            return m.seq, m.target, m.execution_id, stored(m.due) if m.due else None, m.event.text
+        case c.PutActivity(task):
+            return task.seq, task.instance_id, task.execution_id, task.task_id, task.name, task.input
+        case c.DropMessagesOf(target, execution_id):
+            return target, execution_id
+        case c.DropActivity(key) | c.DropInstance(key) | c.ClearHistory(key):
+            return (key,)
+    raise AssertionError(f"no statement for {type(change).__name__}")
 
 
 def _instance_row(i: Instance) -> tuple[Any, ...]:

@@ -1,8 +1,9 @@
 """JSON as the extension's .NET serializer reads and writes it.
 
 Results of activities and outputs of orchestrators pass through it on the real host, with its metadata reading switched
-on: a leading ``$ref``, ``$id``, ``$type`` or ``$values`` of the top-level object is taken as the serializer's own, nesting
-beyond 64 is an error, NaN becomes a string, and the text is compacted. Apps meet all of it, so it is repeated here.
+on: a leading ``$ref``, ``$id``, ``$type`` or ``$values`` of the top-level object is taken as the serializer's own,
+nesting beyond 64 is an error, NaN becomes a string, and the text is compacted. Apps meet all of it, so it is repeated
+here.
 """
 
 import json
@@ -80,7 +81,7 @@ def dumps(value: Any) -> str:
 
 
 def loads(text: str) -> Any:
-    """Reads JSON as leniently as Newtonsoft: single quotes and bare names are accepted. ValueError when it is not JSON."""
+    """Reads JSON as leniently as Newtonsoft, which takes single quotes and bare names. ValueError when it is none."""
     try:
         return json.loads(text)
     except json.JSONDecodeError:
@@ -88,7 +89,7 @@ def loads(text: str) -> Any:
 
 
 def read_body(text: str) -> str:
-    """Checks a request body that must be one JSON value. JsonError with the serializer's text; returns what follows it."""
+    """Checks a request body that must be one JSON value; returns what follows it. JsonError with the real text."""
     stripped = text.lstrip()
     if not stripped:
         raise JsonError("Unexpected end when reading JSON. Path '', line 0, position 0.", "JsonSerializationException")
@@ -156,26 +157,27 @@ def check_depth(text: str) -> None:
     path: list[str] = []
     expects_name = [False]
     for match in _TOKEN.finditer(text):
-        token = match[0]
-        if token in {"[", "{"}:
+        piece = match[0]
+        if piece in {"[", "{"}:
             if len(path) == MAX_DEPTH:
                 shown = "".join(path).removeprefix(".")
                 line, position = place(text, match.end())
                 raise JsonError(
-                    f"The reader's MaxDepth of {MAX_DEPTH} has been exceeded. Path '{shown}', line {line}, position {position}."
+                    f"The reader's MaxDepth of {MAX_DEPTH} has been exceeded. Path '{shown}', line {line}, "
+                    f"position {position}."
                 )
-            path.append("[0]" if token == "[" else "")
-            expects_name.append(token == "{")
-        elif token in {"]", "}"} and path:
+            path.append("[0]" if piece == "[" else "")
+            expects_name.append(piece == "{")
+        elif piece in {"]", "}"} and path:
             path.pop()
             expects_name.pop()
-        elif token == "," and path:
+        elif piece == "," and path:
             if path[-1].startswith("["):
                 path[-1] = f"[{int(path[-1][1:-1]) + 1}]"
             else:
                 expects_name[-1] = True
-        elif token.startswith('"') and expects_name[-1]:
-            path[-1] = "." + json.loads(token, strict=False)
+        elif piece.startswith('"') and expects_name[-1]:
+            path[-1] = "." + json.loads(piece, strict=False)
             expects_name[-1] = False
 
 
@@ -207,12 +209,14 @@ def _without_metadata(text: str) -> str:
 def _reference(text: str, value: Any, end: int) -> str:
     line, position = place(text, end)
     if value is not None and not isinstance(value, str):
-        message = f"JSON reference $ref property must have a string or null value. Path '$ref', line {line}, position {position}."
+        where = f"Path '$ref', line {line}, position {position}."
+        message = f"JSON reference $ref property must have a string or null value. {where}"
         raise JsonError(message, "JsonSerializationException")
     if (comma := re.compile(r"\s*,").match(text, end)) and (name := _NAME.match(text, comma.end())):
         line, position = place(text, name.end())
         message = (
-            "Additional content found in JSON reference object. A JSON reference object should only have a $ref property. "
+            "Additional content found in JSON reference object. A JSON reference object should only have a "
+            "$ref property. "
             f"Path '{json.loads(name[1])}', line {line}, position {position}."
         )
         raise JsonError(message, "JsonSerializationException")

@@ -23,7 +23,7 @@ class Node:
         """Makes `parent` hear of the completion, at once if that has been already."""
         self.parent = parent
         if self.done:
-            parent.child_done(self)
+            parent.child_done(failed=self.failed)
 
     def finish(self, *, failed: bool = False) -> None:
         """Completes it and tells the parent."""
@@ -31,10 +31,10 @@ class Node:
             return
         self.done, self.failed = True, failed
         if self.parent is not None:
-            self.parent.child_done(self)
+            self.parent.child_done(failed=self.failed)
 
-    def child_done(self, child: "Node") -> None:
-        """Called by a child; leaves have none."""
+    def child_done(self, *, failed: bool) -> None:
+        """Called by a child that is done; leaves have none."""
 
 
 class Leaf(Node):
@@ -60,7 +60,9 @@ class Children(Node):
         if enough == 0 or not children:
             self.finish()
 
-    def child_done(self, child: Node) -> None:
+    def child_done(self, *, failed: bool) -> None:
+        """Counts it, failed or not."""
+        del failed
         self._ended += 1
         if self._ended >= self._enough:
             self.finish()

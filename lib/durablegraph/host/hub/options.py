@@ -74,12 +74,13 @@ class DurableOptions:
         function_timeout: float | None = None,
         cpus: int | None = None,
     ) -> "DurableOptions":
-        """Read `extensions.durableTask`; `function_timeout` in seconds. HostConfigurationError names the bad setting."""
+        """Read `extensions.durableTask`; `function_timeout` in seconds. HostConfigurationError names a bad setting."""
         reader = _Reader({key.lower(): value for key, value in durable.items()})
         concurrency = _PER_CPU * (cpus or cpu_count() or 1)
         if reader.flag("extendedSessionsEnabled"):
             raise HostConfigurationError(
-                f"{_PREFIX}.extendedSessionsEnabled: found true, expected false: extended sessions do not work with Python. Remove the setting.",
+                f"{_PREFIX}.extendedSessionsEnabled: found true, expected false: extended sessions do not work "
+                "with Python. Remove the setting.",
             )
         _check_storage(reader.section("storageProvider"))
         limit = None if function_timeout is None else timedelta(seconds=function_timeout)
@@ -171,6 +172,7 @@ def _hub_name(text: str | None, environ: Mapping[str, str]) -> str:
     name = resolve_percent(text, environ, f"{_PREFIX}.hubName")
     if not _HUB_NAME.fullmatch(name):
         raise HostConfigurationError(
-            f"{_PREFIX}.hubName: found {name!r}, expected 3 to 50 letters and digits that begin with a letter. Choose such a name.",
+            f"{_PREFIX}.hubName: found {name!r}, expected 3 to 50 letters and digits that begin with a letter. "
+            "Choose such a name.",
         )
     return name

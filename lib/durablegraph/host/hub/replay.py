@@ -10,7 +10,7 @@ import json
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from durablegraph.host.hub.actions import Action, ActionType, action_type
 from durablegraph.host.hub.determinism import NonDeterminism, Operation, check
@@ -79,14 +79,15 @@ class _Retry(Node):
         self.waits = False
         self.replay.call(self.action).attach(self)
 
-    def child_done(self, child: Node) -> None:
+    def child_done(self, *, failed: bool) -> None:
+        """The attempt or the timer after it is over."""
         if self.waits:
             if self.attempt >= self.action["retryOptions"]["maxNumberOfAttempts"]:
                 self.finish(failed=True)
             else:
                 self.attempt += 1
                 self._call()
-        elif child.failed:
+        elif failed:
             self.waits = True
             self.replay.timer({"fireAt": iso(self.replay.now + self._interval()), "isCanceled": False}).attach(self)
         else:
@@ -106,7 +107,7 @@ class _Replay:
 
     def __init__(self, top: list[Action], functions: Functions) -> None:
         self.top, self.functions = top, functions
-        self.now = datetime.min
+        self.now = datetime.min.replace(tzinfo=UTC)
         self.outcome = Outcome()
         self._position, self._current = -1, Node.finished()
         self._ended = False
@@ -162,8 +163,7 @@ class _Replay:
             taker(item, new)
 
     def _turn_started(self, item: Event, _: bool) -> None:  # noqa: FBT001 -- all takers have one shape
-        at = parse(item.members["Timestamp"])
-        self.now = at if self.now.tzinfo is None else max(self.now, at)
+        self.now = max(self.now, parse(item.members["Timestamp"]))
 
     def _started(self, _: Event, __: bool) -> None:  # noqa: FBT001 -- as above
         self._advance()
@@ -237,10 +237,11 @@ class _Replay:
             return self.timer(action)
         if kind == ActionType.WAIT_FOR_EVENT:
             return self._wait(action["externalEventName"], Node())
-        if kind == ActionType.CONTINUE_AS_NEW:
-            self.outcome.continue_as_new = action
-            return Node.finished()
-        return self._entity(action, kind)
+        return self._continue_as_new(action) if kind == ActionType.CONTINUE_AS_NEW else self._entity(action, kind)
+
+    def _continue_as_new(self, action: Action) -> Node:
+        self.outcome.continue_as_new = action
+        return Node.finished()
 
     def call(self, action: Action) -> Node:
         """An activity, a child or an HTTP call. One of an unregistered name fails unseen, without an id."""

@@ -1,4 +1,4 @@
-"""What rewinding does to a history: failures and what they failed become blank notes, so that a replay schedules anew."""
+"""What rewinding does to a history: failures and what they failed become blanks, so that a replay schedules anew."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What turns schedule: activities, children, timers, messages to entities. Each gives the history event of its record."""
+"""What turns schedule: activities, children, timers, messages to entities; each with the event that records it."""
 
 import uuid
 from datetime import timedelta
@@ -71,7 +71,9 @@ def _child(work: Work, instance: Instance, operation: Operation) -> Event:
     parent = Parent(instance.id, instance.execution_id, operation.id)
     lifecycle.start(work, c.Start(child_id, operation.name, text, version, parent=parent))
     stored = text if work.options.store_inputs else None
-    return events.child_created(work.now, operation.id, operation.name, version, child_id, stored)
+    return events.child_created(
+        work.now, operation.id, name=operation.name, version=version, instance_id=child_id, input_text=stored
+    )
 
 
 def _timer(work: Work, instance: Instance, operation: Operation) -> Event:

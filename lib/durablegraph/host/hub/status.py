@@ -1,15 +1,17 @@
 """An instance's status as values."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from durablegraph.host.hub.entities import scheduler_state
 from durablegraph.host.hub.state import Entity, Instance, RuntimeStatus
 
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
 
 @dataclass(frozen=True, slots=True)
 class InstanceStatus:
-    """What the status API tells of an instance. `input`, `output` and `custom_status` are the stored texts: JSON, or a bare reason."""
+    """What the status API tells of an instance; `input`, `output`, `custom_status` as stored: JSON or bare text."""
 
     instance_id: str
     name: str
@@ -47,6 +49,6 @@ def entity_status(entity: Entity) -> InstanceStatus:
         input=scheduler_state(entity),
         output=None,
         custom_status='{"entityExists":true}' if entity.exists else "{}",
-        created=entity.created or datetime.min,
-        updated=entity.updated or datetime.min,
+        created=entity.created or _NEVER,
+        updated=entity.updated or _NEVER,
     )

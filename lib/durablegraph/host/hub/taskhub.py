@@ -34,8 +34,8 @@ class TaskHub:
     ) -> "TaskHub":
         """Open or create the file (``":memory:"`` for none). The worker is started and stopped by its owner.
 
-        HostError when the file belongs to another hub. At most one process may have a file open: the host's state folder
-        has a lock for that.
+        HostError when the file belongs to another hub. At most one process may have a file open: the host's state
+        folder has a lock for that.
         """
         options = options or DurableOptions()
         functions = Functions.of(index)

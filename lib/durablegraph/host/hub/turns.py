@@ -46,7 +46,7 @@ def _input(text: str | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the SDK said, read. `error` is set when the orchestrator failed; `output` and `custom_status` are JSON texts."""
+    """What the SDK said, read. `error`: the orchestrator failed; `output` and `custom_status` are JSON texts."""
 
     actions: list[list[Action]] = field(default_factory=lambda: [[]])
     schema: int = 2
@@ -88,7 +88,8 @@ def _checked(state: dict[str, Any], error: str | None, max_actions: int) -> Answ
     custom_text = None if custom is None else newtonsoft.dumps(custom)
     if custom_text is not None and (size := len(custom_text.encode("utf-16-le")) // 1024) > _STATUS_LIMIT_KIB:
         return Answer(
-            error=f"The UTF-16 size of the JSON-serialized payload must not exceed {_STATUS_LIMIT_KIB} KB. The current payload size is {size} KB."
+            error=f"The UTF-16 size of the JSON-serialized payload must not exceed {_STATUS_LIMIT_KIB} KB. "
+            f"The current payload size is {size} KB."
         )
     try:
         output = None if state.get("output") is None else newtonsoft.read_object(newtonsoft.json_text(state["output"]))
@@ -99,7 +100,7 @@ def _checked(state: dict[str, Any], error: str | None, max_actions: int) -> Answ
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Where a turn leaves the instance. `output` counts when `status` is an ended one; `error` is what a parent sees."""
+    """Where a turn leaves the instance. `output` counts when `status` is a final one; `error` is for the parent."""
 
     status: RuntimeStatus
     operations: list[Operation]

@@ -13,8 +13,10 @@ _STACK = (
 
 @dataclass(frozen=True, slots=True)
 class ManagementRequest:
-    """`parts` are the decoded path segments below the API's root, `origin` scheme and authority the caller used, `url` the
-    whole address. Header names are lower case.
+    """A request as the front hands it over; header names are lower case.
+
+    `parts` are the decoded path segments below the API's root, `origin` is scheme and authority that the caller used,
+    `url` the whole address.
     """
 
     method: str

@@ -31,28 +31,24 @@ class InstanceRoutes:
     """Everything below ``instances``."""
 
     def __init__(self, client: HubClient, starting: StartRoutes) -> None:
-        self._client, self._starting = client, starting
+        self._client = client
+        self._handlers: dict[tuple[str, int, str], Handler] = {
+            ("GET", 0, ""): self._list,
+            ("DELETE", 0, ""): self._purge_many,
+            ("GET", 1, ""): self._status,
+            ("DELETE", 1, ""): self._purge,
+            ("POST", 3, "raiseevent"): self._raise,
+            ("POST", 2, "terminate"): self._control,
+            ("POST", 2, "suspend"): self._control,
+            ("POST", 2, "resume"): self._control,
+            ("POST", 2, "rewind"): self._rewind,
+            ("POST", 2, "restart"): starting.restart,
+        }
 
     def route(self, method: str, parts: list[str]) -> Handler | None:
         """The handler for the parts after ``instances``, None when there is none."""
-        match (method, [*parts[:1], *(part.lower() for part in parts[1:2]), *parts[2:]]):
-            case ("GET", []):
-                return self._list
-            case ("DELETE", []):
-                return self._purge_many
-            case ("GET", [_]):
-                return self._status
-            case ("DELETE", [_]):
-                return self._purge
-            case ("POST", [_, "raiseevent", _]):
-                return self._raise
-            case ("POST", [_, "terminate" | "suspend" | "resume"]):
-                return self._control
-            case ("POST", [_, "rewind"]):
-                return self._rewind
-            case ("POST", [_, "restart"]):
-                return self._starting.restart
-        return None
+        operation = parts[1].lower() if len(parts) > 1 else ""
+        return self._handlers.get((method, len(parts), operation))
 
     # -- reading ---------------------------------------------------------------------------------------------------
     async def _status(self, request: ManagementRequest) -> ManagementResponse:

@@ -108,7 +108,7 @@ def _fold(
 
 def _visible(members: dict[str, Any], *, show_input: bool, show_output: bool) -> dict[str, Any]:
     kind = EventType(members["EventType"])
-    dropped = _DROPPED
+    dropped: tuple[str, ...] = _DROPPED
     if kind is EventType.EXECUTION_STARTED:
         members["FunctionName"] = members["Name"]
         dropped = (*_DROPPED, *_DROPPED_OF_START)

@@ -56,7 +56,7 @@ class StartRoutes:
         return await self.started(request, started)
 
     async def started(self, request: ManagementRequest, instance_id: str) -> ManagementResponse:
-        """The links at once, or the outcome when the caller asked to wait (`timeout` and `pollingInterval`, seconds)."""
+        """The links at once, or the outcome when the caller asked to wait (`timeout`, `pollingInterval`: seconds)."""
         timeout, interval = _seconds(request, "timeout"), _seconds(request, "pollingInterval")
         if timeout is None or interval is None:
             return self.links.check_status(request.origin, instance_id)
@@ -83,7 +83,8 @@ def _refusal(text: str) -> ManagementResponse | None:
         return None
     left = rest.lstrip()
     line, position = newtonsoft.place(text, len(text) - len(left))
-    shown = f"Additional text encountered after finished reading JSON content: {left[0]}. Path '', line {line}, position {position}."
+    where = f"Path '', line {line}, position {position}."
+    shown = f"Additional text encountered after finished reading JSON content: {left[0]}. {where}"
     return exception(400, "Invalid JSON content", shown, "Newtonsoft.Json.JsonReaderException")
 
 
