@@ -21,6 +21,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, StateGraph
 from langgraph.pregel import Pregel
+from langgraph.store.memory import InMemoryStore
 from langgraph.types import Command, StateSnapshot
 
 from tests.support.catalogue_graphs.case import Built, Case
@@ -163,9 +164,10 @@ class PlainRun:
 
 
 def compiled(built: Built, saver: BaseCheckpointSaver[Any]) -> Pregel:
-    """The graph on this saver, whether it was built or only described."""
+    """The graph on this saver, whether it was built or only described, with a Store unless it brings its own."""
     graph = built.compile() if isinstance(built, StateGraph) else built
     graph.checkpointer = saver
+    graph.store = graph.store or InMemoryStore()
     return graph
 
 

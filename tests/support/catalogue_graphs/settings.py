@@ -138,6 +138,26 @@ def store():
 
 
 @case()
+def store_of_the_app():
+    """A graph that brings no Store is given one."""
+
+    async def write(state: Log, runtime: Runtime) -> dict:
+        await runtime.store.aput(("of the app", "a"), "k", {"n": 1})
+        return {"log": ["written"]}
+
+    async def read(state: Log, runtime: Runtime) -> dict:
+        item = await runtime.store.aget(("of the app", "a"), "k")
+        return {"log": [item.value["n"]]}
+
+    builder = StateGraph(Log)
+    builder.add_node("write", write)
+    builder.add_node("read", read)
+    builder.add_edge(START, "write")
+    builder.add_edge("write", "read")
+    return builder.compile()
+
+
+@case()
 def cached_node():
     """A node with a cache policy and the same key as before does not run again."""
     builder = StateGraph(Log)

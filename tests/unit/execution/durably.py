@@ -19,6 +19,7 @@ from durablegraph.services import Services
 from durablegraph.settings import Settings
 from durablegraph.storage import lifecycle
 from durablegraph.storage.checkpoints import BlobCheckpointSaver
+from durablegraph.storage.items import ItemStore
 from durablegraph.storage.memory import MemoryObjectStore
 from tests.unit.engine.scripted import Played
 
@@ -39,7 +40,8 @@ class OneGraph:
 
 def services_for(graph: Any, *, objects: Any = None, saver: Any = None) -> Services:
     objects = objects or MemoryObjectStore()
-    return Services(Settings(), objects, saver or BlobCheckpointSaver(objects), OneGraph(graph))
+    saver = saver or BlobCheckpointSaver(objects)
+    return Services(Settings(), objects, saver, OneGraph(graph), items=ItemStore(objects))
 
 
 @dataclass
