@@ -126,10 +126,10 @@ def start(folder: Path, port: int) -> None:
             urllib.request.urlopen(f"http://127.0.0.1:{port}/admin/host/status", timeout=2) as answer,
         ):
             if json.load(answer)["state"] == "Running":
-                print("Running")
+                sys.stdout.write("Running\n")
                 return
         if process.poll() is not None:
-            print("host exited")
+            sys.stdout.write("host exited\n")
             sys.exit(1)
         time.sleep(0.05)
     sys.exit("the host did not come up")

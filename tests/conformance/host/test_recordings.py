@@ -17,10 +17,10 @@ QUICK = (
 QUICK_OPTIONS = ("s40_", "s41_")
 
 MAY_DIFFER = {
-    "s03_timer": "a timer of 2 s was fired late by Azure Storage's polling; here timers are early by the same rule but never late",
-    "s16_suspend": "an activity's result reached Azure Storage later than a suspend that was posted after it; here it is first",
+    "s03_timer": "Azure Storage's polling fired a 2 s timer late; here timers are early by that rule, never late",
+    "s16_suspend": "an activity's result was still in a queue when a suspend was posted; here it is first",
     "s34_version": "the body of /admin/host/status is the recording rig's own",
-    "s47f_rollback": "an activity in flight when the host stopped is delivered again after 5 minutes there, here it ends while the host drains",
+    "s47f_rollback": "an activity in flight at a stop comes again after 5 minutes there; here it ends in the drain",
     "s47g_bad_option": "the text of the refusal is in a note of the recording rig",
     "s47d_none_fail": "recorded before the driver noted one of its waits",
     "s47d_none_reject": "recorded before the driver noted one of its waits",

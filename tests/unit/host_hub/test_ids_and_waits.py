@@ -178,23 +178,29 @@ def test_schema_zero_gives_a_list_for_each_yield():
 
 CHANGED = "Was a change made to the orchestrator code after this instance had already started running?"
 
+PAST = "an activity task with sequence number 0 named 'work'"
+
 
 @pytest.mark.parametrize(
     ("now", "expected"),
     [
         (
             activity("other"),
-            "an activity task with sequence number 0 named 'work', but the current orchestration replay instead scheduled an activity task "
-            f"named 'other' with this sequence number.  {CHANGED}",
+            (
+                f"{PAST}, but the current orchestration replay instead scheduled an activity task "
+                f"named 'other' with this sequence number.  {CHANGED}"
+            ),
         ),
         (
             timer(5),
-            "an activity task with sequence number 0 named 'work', but the current orchestration replay instead produced a "
-            f"CreateTimerOrchestratorAction action with this sequence number. {CHANGED}",
+            (
+                f"{PAST}, but the current orchestration replay instead produced a "
+                f"CreateTimerOrchestratorAction action with this sequence number. {CHANGED}"
+            ),
         ),
         (
             event(),
-            f"an activity task with sequence number 0 named 'work', but the current replay execution hasn't (yet?) scheduled this task. {CHANGED}",
+            f"{PAST}, but the current replay execution hasn't (yet?) scheduled this task. {CHANGED}",
         ),
     ],
     ids=["name", "kind", "missing"],

@@ -1,4 +1,4 @@
-"""Whatever commit the process dies at: nothing acknowledged is lost, and only what was in the worker's hands runs again."""
+"""Whatever commit the process dies at: nothing acknowledged is lost, and only what was in flight runs again."""
 
 import asyncio
 from collections import Counter
@@ -90,7 +90,7 @@ async def run_until_cut(path: Path, at: int, *, stored: bool, ran: Counter[str])
         if hub.client.status("run") is None:
             await hub.client.start("counting", instance_id="run")
         waiting = asyncio.ensure_future(hub.client.wait("run"))
-        while not waiting.done() and hub.failure is None:
+        while not waiting.done() and hub.failure is None:  # noqa: ASYNC110 -- a cut can only be seen by looking
             await asyncio.sleep(0)
         return not waiting.done()
     except (PowerCut, HubStopped):
@@ -219,7 +219,7 @@ async def test_no_more_activities_run_at_once_than_the_host_allows():
     running = most = 0
     invoke = worker.invoke
 
-    async def watched(call, *, timeout):
+    async def watched(call, *, timeout):  # noqa: ASYNC109 -- the contract's word
         nonlocal running, most
         if call.kind != "activity":
             return await invoke(call, timeout=timeout)
