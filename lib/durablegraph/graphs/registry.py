@@ -166,8 +166,8 @@ def _notices(graph: Graph) -> tuple[str, ...]:
         notices.append(f"it was compiled with checkpointer={graph.checkpointer}; a durable run is always persisted.")
     if names := untracked(graph):
         notices.append(
-            f"its UntrackedValue channels ({', '.join(sorted(names))}) are stored within a run, because each super-step "
-            "may run in another process; their values must be serializable, and a new run starts without them."
+            f"its UntrackedValue channels ({', '.join(sorted(names))}) are stored within a run, as each super-step may "
+            "run in another process; their values must be serializable, and a new run starts without them."
         )
     return tuple(notices)
 
