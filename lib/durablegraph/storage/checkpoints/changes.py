@@ -5,11 +5,13 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from durablegraph.storage.checkpoints.fencing import Replaces, Wanted
+from durablegraph.storage.checkpoints.objects import LogObjects
 from durablegraph.storage.checkpoints.records import (
     CommitMark,
     Entry,
     Inline,
     Record,
+    Spliced,
     StoredCheckpoint,
     TaskWrites,
     Typed,
@@ -17,10 +19,10 @@ from durablegraph.storage.checkpoints.records import (
 )
 from durablegraph.storage.checkpoints.sealing import as_records
 from durablegraph.storage.checkpoints.segment import Segment, WritesByPlace, absorb, by_place
-from durablegraph.storage.checkpoints.values import NewValues
+from durablegraph.storage.checkpoints.values import NewValues, ValueReader
 
-EarlyWrites = Callable[[str], Awaitable[WritesByPlace]]
-"""How the writes are found that were sealed before their checkpoint came."""
+WritesOf = Callable[[str], Awaitable[WritesByPlace]]
+"""How all the writes of a checkpoint are found, those in sealed segments included."""
 
 Borrow = Callable[[str, str, Version], Awaitable[Entry | None]]
 """How a checkpoint's value is found that neither the caller nor the head has: (checkpoint, channel, version)."""
@@ -35,8 +37,14 @@ class Draft:
     commit: bytes
     replaced: bool  # the segment has a new base, so that its body must be built anew
     borrow: Borrow
-    early: EarlyWrites
+    writes_of: WritesOf
+    objects: LogObjects
     records: list[Record] = field(default_factory=list)
+
+    async def read(self, channel: str, version: Version) -> Typed | None:
+        """A value of the log as it is now, not yet uploaded ones included."""
+        reader = ValueReader(self.objects, at_hand=dict(self.values.uploads))
+        return await reader.of_channel(self.segment, channel, version)
 
     def add(self, record: Record) -> None:
         """Append a record; the first one brings the mark of this commit along."""
@@ -99,26 +107,47 @@ class PutCheckpoint:
             generation=0 if self.run is None else segment.forgotten.get(self.run, 0),
             deltas=self.deltas,
         )
-        stored = []
+        stored: list[tuple[str, Version, Entry]] = []
         for channel, version in self.versions.items():
-            entry = await self._entry(draft, channel, version)
-            if entry is not None:
-                stored.append((channel, version, entry))
-                segment.table[channel, version] = entry
-        early = await draft.early(self.id)
+            if channel in self.new and (channel, version) in segment.table:
+                stored += await self._once_more(draft, channel, version)
+            elif (channel, version) not in segment.table:
+                entry = await self._entry(draft, channel, version)
+                stored += [] if entry is None else [(channel, version, entry)]
+        for channel, version, entry in stored:
+            segment.table[channel, version] = entry
+        # Sealed writes: they came before their checkpoint, or the checkpoint comes once more.
+        brought = {} if self.id in segment.checkpoints else await draft.writes_of(self.id)
         draft.add(replace(record, values=tuple(stored)))
-        for writes in as_records(self.id, early):
+        for writes in as_records(self.id, brought):
             draft.add(writes)
 
     async def _entry(self, draft: Draft, channel: str, version: Version) -> Entry | None:
-        if channel not in self.new and (channel, version) in draft.segment.table:
-            return None
         make = self.values.get(channel)
         if make is not None:
             return await draft.values.of_channel(draft.segment, channel, version, make())
         if channel in self.new or self.parent is None or self.parent in draft.segment.checkpoints:
             return None
         return await draft.borrow(self.parent, channel, version)
+
+    async def _once_more(self, draft: Draft, channel: str, version: Version) -> list[tuple[str, Version, Entry]]:
+        """A value for a version that has one: nearly always the same one, when a checkpoint is put again.
+
+        Another one takes its place, as in LangGraph's savers. What is told as its difference gets a copy first.
+        """
+        make = self.values.get(channel)
+        if make is None:
+            return []
+        typed = make()
+        if typed == await draft.read(channel, version):
+            return []
+        stored: list[tuple[str, Version, Entry]] = []
+        for (name, other), entry in list(draft.segment.table.items()):
+            if name == channel and isinstance(entry, Spliced) and entry.base == version:
+                based = await draft.read(channel, other)
+                if based is not None:
+                    stored.append((channel, other, await draft.values.of_write(based)))
+        return [*stored, (channel, version, await draft.values.of_write(typed))]
 
     def _rank(self, segment: Segment) -> str:
         """The id, or a rank right behind the latest checkpoint when this is its child in spite of a smaller id.
@@ -151,7 +180,7 @@ class PutWrites:
 
     async def apply(self, draft: Draft) -> None:
         """See Change. What does not count (see `absorb`) is not stored."""
-        present = draft.segment.writes.get(self.checkpoint, {})
+        present = await draft.writes_of(self.checkpoint)
         # Which writes count does not depend on their values, unless they fill a special channel's slot anew.
         shape = by_place(TaskWrites(self.checkpoint, self.task, self.path, self._with(Inline("", b""))))
         if not absorb(present, shape):

@@ -188,7 +188,8 @@ class Log:
             commit=secrets.token_bytes(len(NO_COMMIT)),
             replaced=replaced,
             borrow=partial(self._borrow, segment),
-            early=partial(self._early, segment),
+            writes_of=partial(self._writes_of, segment),
+            objects=self.objects,
         )
         for waiting in batch:
             await waiting.change.apply(draft)
@@ -263,12 +264,11 @@ class Log:
         self._head, self._body, self._wrote_last = None, None, False
         self._known, self.latest = {}, {}
 
-    async def _early(self, segment: Segment, checkpoint: str) -> WritesByPlace:
-        """Writes that were sealed before the checkpoint they belong to came; nearly always none."""
-        if not any(checkpoint in entry.late for level in segment.base.index for entry in level):
-            return {}
-        found = await find(self.objects, segment, checkpoint)
-        return found.writes() if found.home is None else {}
+    async def _writes_of(self, segment: Segment, checkpoint: str) -> WritesByPlace:
+        """All writes of a checkpoint; no request for a new one, because its id lies beyond all that is sealed."""
+        if checkpoint in segment.checkpoints:
+            return segment.writes.get(checkpoint, {})
+        return (await find(self.objects, segment, checkpoint)).writes()
 
     async def _borrow(self, segment: Segment, checkpoint: str, channel: str, version: Version) -> Entry | None:
         """A value of a checkpoint that only a sealed segment has, as this head can refer to it."""

@@ -149,14 +149,15 @@ def next_base(plan: SealPlan, tail: Sequence[Record], id_: bytes, tip: StoredChe
 
 
 def _carried_writes(sealed: Segment, tip: StoredCheckpoint | None, tail: Sequence[Record]) -> Iterable[TaskWrites]:
-    """The latest checkpoint's writes, and those that came before their own checkpoint did.
+    """The writes of the latest checkpoint, of those in the tail, and of those that are still to come.
 
-    LangGraph puts a checkpoint in the background and starts the next tasks, whose writes may overtake it.
+    LangGraph puts a checkpoint in the background and starts the next tasks, whose writes may overtake it; and a
+    checkpoint whose answer was lost is put once more.
     """
-    overtaken = {record.id for record in tail if isinstance(record, StoredCheckpoint)}
+    following = {record.id for record in tail if isinstance(record, StoredCheckpoint)}
     for id_, writes in sealed.writes.items():
-        is_early = id_ not in sealed.checkpoints and (id_ in overtaken or tip is None or id_ > tip.rank)
-        if is_early or (tip is not None and id_ == tip.id):
+        is_to_come = id_ not in sealed.checkpoints and (tip is None or id_ > tip.rank)
+        if is_to_come or id_ in following or (tip is not None and id_ == tip.id):
             yield from as_records(id_, writes)
 
 

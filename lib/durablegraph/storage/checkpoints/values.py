@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from durablegraph.storage.checkpoints import names, splices
 from durablegraph.storage.checkpoints.errors import CorruptCheckpoint
@@ -13,6 +13,8 @@ from durablegraph.storage.checkpoints.records import Entry, External, Inline, Se
 from durablegraph.storage.checkpoints.sealing import Limits, chain
 from durablegraph.storage.checkpoints.segment import Segment
 
+_MOST_HELD: Final = 64 * 1024 * 1024
+
 Memo: TypeAlias = dict[tuple[str, str, Version], Typed]
 """Values already made during one operation, by segment, channel and version."""
 
@@ -20,11 +22,11 @@ Memo: TypeAlias = dict[tuple[str, str, Version], Typed]
 class ValueReader:
     """Reads values of one log; remembers what it read, so use one for one operation."""
 
-    def __init__(self, objects: LogObjects, most: int = 64 * 1024 * 1024) -> None:
+    def __init__(self, objects: LogObjects, at_hand: Mapping[str, bytes] | None = None) -> None:
+        """`at_hand` are values by the names of their objects that need not be fetched."""
         self._objects = objects
-        self._most = most
         self._memo: Memo = {}
-        self._externals: dict[str, bytes] = {}
+        self._externals: dict[str, bytes] = dict(at_hand or {})
 
     async def of_channel(self, segment: Segment, channel: str, version: Version) -> Typed | None:
         """The value of a channel at a version, or None when that version has no value."""
@@ -53,7 +55,7 @@ class ValueReader:
     def forget_when_large(self) -> None:
         """Let go of everything when it has grown large: a materialised history can be gigabytes."""
         held = sum(len(raw) for _, raw in self._memo.values()) + sum(map(len, self._externals.values()))
-        if held > self._most:
+        if held > _MOST_HELD:
             self._memo.clear()
             self._externals.clear()
 

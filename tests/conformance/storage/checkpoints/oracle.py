@@ -52,7 +52,7 @@ class WriteStep:
 
 @dataclass(slots=True)
 class Program:
-    """Random steps on one thread: forks, ids out of order, writes that come late or before their checkpoint.
+    """Random steps on one thread: forks, ids out of order, repetitions, writes after and before their checkpoint.
 
     The same seed gives the same steps, so that a process can go on where another one died.
     """
@@ -63,6 +63,7 @@ class Program:
     announced: dict[str, Checkpoint] = field(default_factory=dict)
     dice: random.Random = field(init=False)
     count: int = 0
+    past: list[PutStep] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.dice = random.Random(self.seed)  # noqa: S311 -- a test's dice
@@ -75,6 +76,8 @@ class Program:
         """The next step."""
         namespace = self.dice.choice((*NAMESPACES[:1] * 4, *NAMESPACES[1:]))
         self.count += 1
+        if self.past and self.dice.random() < 0.05:
+            return self.dice.choice(self.past)
         if self.dice.random() < 0.65 or not self.known.get(namespace):
             return self._put(namespace)
         return self._write(namespace)
@@ -98,7 +101,8 @@ class Program:
         checkpoint["versions_seen"] = {"n": dict(versions)}
         known.append((checkpoint["id"], versions, values))
         metadata = {"source": "loop", "step": self.count, "parents": {}, "even": self.count % 2 == 0}
-        return PutStep(at(self.thread, namespace, parent[0] if parent else None), checkpoint, metadata, new)
+        self.past.append(PutStep(at(self.thread, namespace, parent[0] if parent else None), checkpoint, metadata, new))
+        return self.past[-1]
 
     def _identified(self, namespace: str, parent: tuple[str, Any, Any] | None) -> Checkpoint:
         checkpoint = empty_checkpoint()

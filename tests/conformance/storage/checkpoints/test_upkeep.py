@@ -49,6 +49,38 @@ async def test_writes_that_overtake_their_checkpoint_are_found_behind_any_number
     assert found.pending_writes == [("early", "x", 1)]
 
 
+async def test_a_checkpoint_put_again_keeps_its_writes_behind_any_number_of_seals(savers: Savers) -> None:
+    saver, again = savers(limits=TINY), made({"n": 99})
+    for count in (0, 1, 2, 5, 9):
+        await saver.aput(at(THREAD), again, {}, again["channel_versions"])
+        await saver.aput_writes(at(THREAD, "", again["id"]), [("x", 1)], "task")
+        await _run(saver, count)
+        await saver.aput(at(THREAD), again, {}, again["channel_versions"])
+        found = await savers().aget_tuple(at(THREAD, "", again["id"]))
+        assert found is not None
+        assert found.pending_writes == [("task", "x", 1)]
+
+
+@pytest.mark.parametrize("size", [10, 5000], ids=["inline", "large"])
+async def test_a_version_that_gets_another_value_changes_no_value_that_was_told_as_its_difference(
+    savers: Savers, size: int
+) -> None:
+    saver, old, new = savers(), ["a" * size] * 4, ["b" * size] * 4
+    first = made({"m": old}, m="1")
+    await saver.aput(at(THREAD), first, {}, {"m": "1"})
+    second = id_of(await put(saver, THREAD, {"m": [*old, "c"]}, parent=first["id"], m="2"))
+    third = id_of(await put(saver, THREAD, {"m": [*old, "c", "d"]}, parent=second, m="3"))
+    again = {**first, "channel_values": {"m": new}}
+    both = asyncio.gather(*(saver.aput(at(THREAD), again, {}, {"m": "1"}) for _ in range(2)))  # type: ignore[arg-type]
+    await both
+    values = {}
+    for id_ in (first["id"], second, third):
+        found = await savers().aget_tuple(at(THREAD, "", id_))
+        assert found is not None
+        values[id_] = found.checkpoint["channel_values"]["m"]
+    assert values == {first["id"]: new, second: [*old, "c"], third: [*old, "c", "d"]}
+
+
 async def test_deleting_a_thread_leaves_no_object_of_it(savers: Savers, backend: Backend) -> None:
     for thread in (THREAD, "x" * 700):
         saver = savers(limits=TINY)
