@@ -65,6 +65,7 @@ class Dispatcher:
         self._running = True
         step = self.machine.resume(self.clock.now())
         self.journal.commit(step.changes)
+        self._note_due(step)
         self._carry_out(step)
         self._pump()
 
@@ -111,6 +112,9 @@ class Dispatcher:
 
     def _push(self, command: c.Command, done: asyncio.Future[None] | None = None) -> None:
         self._inbox.append((command, done))
+        self._wake()
+
+    def _wake(self) -> None:
         if not self._pumping and self._running:
             self._pumping = True
             asyncio.get_running_loop().call_soon(self._pump)
@@ -121,18 +125,11 @@ class Dispatcher:
         if not self._running:
             return
         group, self._inbox = self._inbox, []
-        now = self.clock.now()
-        steps = [self.machine.tick(now)]
         try:
-            for command, _ in group:
-                self._load(command)
-                step = self.machine.apply(now, command)
-                self._give_back(command, step)
-                steps.append(step)
-            changes = [change for step in steps for change in step.changes]
-            if changes:
+            steps = self._apply_all([command for command, _ in group])
+            if changes := [change for step in steps for change in step.changes]:
                 self.journal.commit(changes)
-        except BaseException as error:  # noqa: BLE001 -- memory is ahead of the journal now: nothing may be acknowledged or run from here on
+        except BaseException as error:  # noqa: BLE001 -- memory is ahead of the journal: nothing may be acknowledged or run now
             self._break(error, group)
             return
         for _, done in group:
@@ -140,12 +137,40 @@ class Dispatcher:
                 done.set_result(None)
         for step in steps:
             self._carry_out(step)
-        self._fill_turns()
-        self._fill_batches()
         self._forget_ended(steps)
         self._set_timer()
         if self._is_idle():
             self._idle.set()
+
+    def _apply_all(self, commands: list[c.Command]) -> list[c.Step]:
+        """The steps of due timers and of all commands; a turn begins with the very message that makes it due."""
+        now = self.clock.now()
+        steps = [self.machine.tick(now)]
+        self._begin_due(steps[0], steps)
+        for command in commands:
+            self._load(command)
+            steps.append(self.machine.apply(now, command))
+            self._begin_due(steps[-1], steps)
+        return steps
+
+    def _begin_due(self, step: c.Step, steps: list[c.Step]) -> None:
+        """Begins the turns and batches that are due while there is room; what needs no worker takes none."""
+        self._note_due(step)
+        for lane, begin, run in ((self._turns, c.BeginTurn, c.RunTurn), (self._batches, c.BeginBatch, c.RunBatch)):
+            while lane.waiting and self._has_room(lane):
+                command = begin(lane.waiting.popleft())
+                self._load(command)
+                begun = self.machine.apply(step.now, command)
+                lane.busy += any(isinstance(effect, run) for effect in begun.effects)
+                self._note_due(begun)
+                steps.append(begun)
+
+    def _note_due(self, step: c.Step) -> None:
+        for effect in step.effects:
+            if isinstance(effect, c.TurnDue):
+                self._turns.waiting.append(effect.instance_id)
+            elif isinstance(effect, c.BatchDue):
+                self._batches.waiting.append(effect.entity_id)
 
     def _break(self, error: BaseException, group: list[tuple[c.Command, asyncio.Future[None] | None]]) -> None:
         _log.critical("The hub stops: its journal could not be written.", exc_info=error)
@@ -154,14 +179,6 @@ class Dispatcher:
             if done is not None and not done.done():
                 done.set_exception(error)
         self._idle.set()
-
-    def _give_back(self, command: c.Command, step: c.Step) -> None:
-        """What begins without needing the worker (an unknown name) leaves its room to the next."""
-        lane, needed = (self._turns, c.RunTurn) if isinstance(command, c.BeginTurn) else (self._batches, c.RunBatch)
-        if isinstance(command, c.BeginTurn | c.BeginBatch) and not any(
-            isinstance(effect, needed) for effect in step.effects
-        ):
-            lane.busy -= 1
 
     def _load(self, command: c.Command) -> None:
         """Brings what a command needs from the journal into the machine's state."""
@@ -206,16 +223,10 @@ class Dispatcher:
     def _carry_out(self, step: c.Step) -> None:
         for effect in step.effects:
             match effect:
-                case c.TurnDue():
-                    self._turns.waiting.append(effect)
-                    self._fill_turns()
-                case c.BatchDue():
-                    self._batches.waiting.append(effect)
-                    self._fill_batches()
                 case c.RunTurn():
-                    self._spawn(self.caller.turn(effect), self._turns, self._fill_turns)
+                    self._spawn(self.caller.turn(effect), self._turns)
                 case c.RunBatch():
-                    self._spawn(self.caller.batch(effect), self._batches, self._fill_batches)
+                    self._spawn(self.caller.batch(effect), self._batches)
                 case c.RunActivity(task):
                     self._activities.waiting.append(task)
                     self._fill_activities()
@@ -223,38 +234,30 @@ class Dispatcher:
                     for waiting in self._watchers.pop(instance_id, []):
                         if not waiting.done():
                             waiting.set_result(None)
+                case c.TurnDue() | c.BatchDue():
+                    pass  # noted before the commit, so that a turn may begin with the message that makes it due
                 case _:
                     assert_never(effect)
 
     def _has_room(self, lane: _Lane) -> bool:
         return not self._draining and lane.busy < lane.room
 
-    def _fill_turns(self) -> None:
-        while self._turns.waiting and self._has_room(self._turns):
-            due = self._turns.waiting.popleft()
-            self._turns.busy += 1
-            self._push(c.BeginTurn(due.instance_id))
-
-    def _fill_batches(self) -> None:
-        while self._batches.waiting and self._has_room(self._batches):
-            self._batches.busy += 1
-            self._push(c.BeginBatch(self._batches.waiting.popleft().entity_id))
-
     def _fill_activities(self) -> None:
         while self._activities.waiting and self._has_room(self._activities):
             task: ActivityTask = self._activities.waiting.popleft()
             self._activities.busy += 1
             name = self.machine.functions.function(task.name, "activity")
-            self._spawn(self.caller.activity(task, name), self._activities, self._fill_activities)
+            self._spawn(self.caller.activity(task, name), self._activities)
 
-    def _spawn(self, call: Coroutine[Any, Any, c.Command], lane: _Lane, refill: Callable[[], None]) -> None:
+    def _spawn(self, call: Coroutine[Any, Any, c.Command], lane: _Lane) -> None:
         async def run() -> None:
             try:
                 self._push(await call)
             finally:
                 lane.busy -= 1
                 if self._running:
-                    refill()
+                    self._fill_activities()
+                    self._wake()
 
         task = asyncio.get_running_loop().create_task(run())
         self._tasks.add(task)
@@ -265,12 +268,7 @@ class Dispatcher:
             self._timer()
             self._timer = None
         if (due := self.machine.state.next_due()) is not None:
-            self._timer = self.clock.call_at(due, self._on_timer)
-
-    def _on_timer(self) -> None:
-        if not self._pumping and self._running:
-            self._pumping = True
-            asyncio.get_running_loop().call_soon(self._pump)
+            self._timer = self.clock.call_at(due, self._wake)
 
     # -- waiting ---------------------------------------------------------------------------------------------------
     def changed(self, instance_id: str) -> Awaitable[None]:
