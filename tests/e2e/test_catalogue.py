@@ -15,23 +15,39 @@ pytestmark = [pytest.mark.xdist_group("catalogue"), pytest.mark.asyncio(loop_sco
 EVERY = os.environ.get("CATALOGUE", "").split() or list(CASES)
 
 
+IN_ONE_PROCESS = {"cached_node", "store"}
+"""Cases whose cache or Store is an object in memory, which no second process can share, plainly or durably."""
+
+SPREAD = [name for number, name in enumerate(EVERY) if number % 4 == 0 and name not in IN_ONE_PROCESS]
+
+
+def host_with(workers, folder):
+    app = make_app(folder / "app", CASES, served="served_catalogue")
+    return Host(app, {"DURABLEGRAPH_STEPS_PER_EXECUTION": "2"}, workers=workers)
+
+
 @pytest.fixture(scope="module")
 def host(tmp_path_factory):
-    app = make_app(tmp_path_factory.mktemp("catalogue") / "app", CASES, served="served_catalogue")
-    with Host(app, {"DURABLEGRAPH_STEPS_PER_EXECUTION": "2"}) as running:
+    with host_with(1, tmp_path_factory.mktemp("catalogue")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def host_of_two(tmp_path_factory):
+    with host_with(2, tmp_path_factory.mktemp("two")) as running:
         yield running
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def client(host):
-    async with Client(host.url) as made:
+async def client():
+    async with Client("") as made:
         yield made
 
 
-@pytest.mark.parametrize("name", EVERY)
-async def test_a_run_over_http_equals_a_plain_run(name, host, client, tmp_path):
+async def assert_equal_over_http(name, host, client, folder):
     case = CASES[name]
-    plain = await run_plainly(case, tmp_path / "plain")
+    client.url = host.url
+    plain = await run_plainly(case, folder / "plain")
 
     driven = await client.drive(case, f"thread-{name}")
 
@@ -42,3 +58,19 @@ async def test_a_run_over_http_equals_a_plain_run(name, host, client, tmp_path):
         async with BlobCheckpointSaver.from_path(host.state / "objects.db", allowed_types=True) as saver:
             stored = await history_of(compiled(case.build(), saver), {"configurable": {"thread_id": driven.thread}})
         assert stored == plain.history
+
+
+@pytest.mark.parametrize("name", EVERY)
+async def test_a_run_over_http_equals_a_plain_run(name, host, client, tmp_path):
+    await assert_equal_over_http(name, host, client, tmp_path)
+
+
+@pytest.mark.parametrize("name", SPREAD)
+async def test_a_run_spread_over_two_processes_equals_a_plain_run(name, host_of_two, client, tmp_path):
+    await assert_equal_over_http(name, host_of_two, client, tmp_path)
+
+
+async def test_both_processes_had_their_part(host_of_two):
+    pids = {each.pid for name in SPREAD for each in executions(host_of_two.executions / name)}
+
+    assert len(pids) == 2
