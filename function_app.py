@@ -8,7 +8,7 @@ sys.path.insert(0, str(Path(__file__).parent / "lib"))
 import azure.durable_functions as df
 import azure.functions as func
 
-from activities import advance_run
+from activities import advance_run, run_tasks
 from durablegraph import opening
 from http_starters import api, supervisor
 from orchestrators import run_graph
@@ -16,5 +16,5 @@ from orchestrators import run_graph
 opening.check()  # refuse to start, with a reason, rather than answer every request with an error
 
 app = df.DFApp(http_auth_level=func.AuthLevel.FUNCTION)
-for module in (run_graph, advance_run, api, supervisor):
+for module in (run_graph, advance_run, run_tasks, api, supervisor):
     app.register_functions(module.blueprint)

@@ -17,7 +17,7 @@ RETRY = df.RetryOptions(first_retry_interval_in_milliseconds=1_000, max_number_o
 
 
 class DurableOrchestration:
-    """The loop's seven needs, met by the SDK's context."""
+    """What the loop needs, met by the SDK's context."""
 
     def __init__(self, context: df.DurableOrchestrationContext) -> None:
         self._context = context
@@ -43,6 +43,10 @@ class DurableOrchestration:
     def first_of(self, pending: list[Any]) -> Any:
         """Wait for the first of these."""
         return self._context.task_any(pending)
+
+    def all_of(self, pending: list[Any]) -> Any:
+        """Wait for all of these."""
+        return self._context.task_all(pending)
 
     def show(self, status: dict[str, Any]) -> None:
         """Set the custom status."""

@@ -14,6 +14,7 @@ from langgraph.store.memory import InMemoryStore
 from langgraph.types import StateSnapshot
 
 from durablegraph.graphs.allowlist import allowed_types
+from durablegraph.graphs.paces import Paces
 from durablegraph.graphs.registry import LoadedGraph, Registry
 from durablegraph.model.records import RunRequest
 from durablegraph.settings import Settings
@@ -38,6 +39,7 @@ class Services:
     runs: RunStore = field(init=False)
     quiet: dict[str, datetime] = field(init=False, default_factory=dict)
     """Until when the supervisor leaves a waiting run alone."""
+    paces: Paces = field(init=False, default_factory=Paces)
     _savers: dict[str, BaseCheckpointSaver[Any]] = field(init=False, default_factory=dict)
     _requests: "OrderedDict[str, RunRequest]" = field(init=False, default_factory=OrderedDict)
 
@@ -72,15 +74,18 @@ class Services:
         own = loaded.graph.cache
         return self.node_cache if own is None or isinstance(own, InMemoryCache) else own
 
-    def attempt(self, loaded: LoadedGraph, thread_id: str, token: str | None) -> BaseCheckpointSaver[Any]:
+    def attempt(
+        self, loaded: LoadedGraph, thread_id: str, token: str | None, *, shared: bool = False
+    ) -> BaseCheckpointSaver[Any]:
         """A saver for one attempt at a super-step, which can commit only on the head that it reads first.
 
-        `token` is what `head_token` said after the step before. A saver that cannot fence is returned as it is.
+        `shared` is for one of several chunks of a super-step: it may add writes beside the others. `token` is what
+        `head_token` said after the step before. A saver that cannot fence is returned as it is.
         """
         saver = self.saver_of(loaded)
         if not isinstance(saver, BlobCheckpointSaver):
             return saver
-        return saver.attempt(heads={thread_id: token} if token else None)
+        return saver.attempt(shared=shared, heads={thread_id: token} if token else None)
 
     @staticmethod
     def head_token(saver: BaseCheckpointSaver[Any], thread_id: str) -> str | None:

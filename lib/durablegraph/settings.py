@@ -1,7 +1,7 @@
 """The library's settings: environment variables ``DURABLEGRAPH_*``, validated once when the worker starts."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -24,6 +24,13 @@ class Settings(BaseSettings):
     )
     steps_per_activity: Annotated[int, Field(ge=1, le=1000)] = Field(
         default=1, description="Super-steps that one activity executes, each committed by itself."
+    )
+    fan_out: Literal["auto", "never", "always"] = Field(
+        default="auto",
+        description="Whether the tasks of a super-step are activities of their own; `auto`: unless they are quick.",
+    )
+    fan_out_width: Annotated[int, Field(ge=1, le=1000)] = Field(
+        default=50, description="Activities of one super-step at a time; more tasks than that share activities."
     )
     recursion_limit: Annotated[int, Field(ge=1)] = Field(
         default=10_007,

@@ -13,7 +13,7 @@ class Pending(Protocol):
 
 
 class Orchestration(Protocol):
-    """A Durable orchestration context, reduced to the seven things that the loop needs; each of them only schedules."""
+    """A Durable orchestration context, reduced to what the loop needs; each of them only schedules."""
 
     @property
     def now(self) -> datetime:
@@ -30,6 +30,9 @@ class Orchestration(Protocol):
 
     def first_of(self, pending: list[Any]) -> Pending:
         """Wait until one of these has completed; the result is that one."""
+
+    def all_of(self, pending: list[Any]) -> Pending:
+        """Wait until all of these have completed; the failure of one is raised."""
 
     def show(self, status: dict[str, Any]) -> None:
         """Set the custom status, under 16 KB; a turn that sets none clears it."""

@@ -9,15 +9,14 @@ holds no opinion: whatever is likely to change lives in the activity that decide
 * history is replayed at every turn, so after `cut` activities the loop continues as new.
 """
 
-import itertools
 import json
 from collections.abc import Generator
 from datetime import timedelta
 from typing import Any, assert_never
 
 from durablegraph.engine.context import Orchestration, Pending
-from durablegraph.model.messages import Advance, AdvanceCall, Decision, Finish, Ticket, Wait, decision_from
-from durablegraph.model.names import ADVANCE_ACTIVITY, ANSWER_EVENTS, CANCEL_EVENT, DOORBELL
+from durablegraph.model.messages import Advance, AdvanceCall, FanOut, Finish, TasksCall, Ticket, Wait, decision_from
+from durablegraph.model.names import ADVANCE_ACTIVITY, ANSWER_EVENTS, CANCEL_EVENT, DOORBELL, TASKS_ACTIVITY
 
 LONGEST_TIMER = timedelta(days=1)
 """Timers are re-armed at most this far ahead: one beyond six days could not be cancelled."""
@@ -36,26 +35,35 @@ Steps = Generator[Pending, Any, Any]
 
 def run(context: Orchestration, ticket: Ticket) -> Steps:
     """Carry a run from `ticket` until it has ended or this execution is cut; the result is the instance's output."""
-    heard: Any = DOORBELL
-    woken_from = 0
-    for calls in itertools.count(1):
+    call = AdvanceCall(run_id=ticket.run_id, cursor=ticket.cursor)
+    calls = woken_from = 0
+    while True:
         context.show(_summary(ticket))
-        decision = yield from _decide(context, ticket, heard)
+        decision = decision_from((yield from _steady(context, [(ADVANCE_ACTIVITY, call.to_json())]))[0])
+        calls += 1
         match decision:
             case Finish():
                 context.show({"status": decision.status.value, "step": decision.step})
                 return {"run_id": ticket.run_id, "status": decision.status.value}
             case Advance():
-                heard = DOORBELL
                 ticket = ticket.at(decision.cursor, next_=decision.next)
+                call = AdvanceCall(run_id=ticket.run_id, cursor=ticket.cursor)
                 if calls >= ticket.cut:
                     break
+            case FanOut():
+                ticket = ticket.at(decision.cursor, next_=decision.next)
+                context.show(_summary(ticket))
+                yield from _fan_out(context, ticket, decision)
+                calls += decision.chunks
+                call = AdvanceCall(run_id=ticket.run_id, cursor=ticket.cursor, fanned=True)
             case Wait():
                 ticket = ticket.at(decision.cursor, waiting=decision.wait, interrupts=decision.interrupts)
                 if decision.wait == woken_from:
                     break
                 context.show(_summary(ticket))
                 heard = yield from _wake(context, decision)
+                given = None if heard in BELLS else {"value": heard}
+                call = AdvanceCall(run_id=ticket.run_id, cursor=ticket.cursor, heard=given)
                 woken_from = decision.wait
             case _:
                 assert_never(decision)
@@ -63,11 +71,22 @@ def run(context: Orchestration, ticket: Ticket) -> Steps:
     return None
 
 
-def _decide(context: Orchestration, ticket: Ticket, heard: Any) -> Generator[Pending, Any, Decision]:
-    call = AdvanceCall(run_id=ticket.run_id, cursor=ticket.cursor, heard=None if heard in BELLS else {"value": heard})
+def _fan_out(context: Orchestration, ticket: Ticket, decision: FanOut) -> Steps:
+    """Execute the chunks, so many at a time that no more are in flight than the decision allows."""
+    for first in range(0, decision.chunks, decision.width):
+        chunks = range(first, min(first + decision.width, decision.chunks))
+        calls = (TasksCall(run_id=ticket.run_id, cursor=decision.cursor, chunk=at, size=decision.size) for at in chunks)
+        yield from _steady(context, [(TASKS_ACTIVITY, call.to_json()) for call in calls])
+
+
+def _steady(context: Orchestration, calls: list[tuple[str, dict[str, Any]]]) -> Generator[Pending, Any, list[Any]]:
+    """The results of these activities. When one has failed for good, all are called again after a growing pause."""
     for pause in (*PAUSES, None):
+        pending = [context.activity(name, call) for name, call in calls]
         try:
-            return decision_from((yield context.activity(ADVANCE_ACTIVITY, call.to_json())))
+            if len(pending) == 1:
+                return [(yield pending[0])]
+            return list((yield context.all_of(pending)))
         except Exception:  # the SDK raises plain Exception for a failed activity
             if pause is None:
                 raise

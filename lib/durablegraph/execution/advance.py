@@ -5,39 +5,29 @@ returns the same decision: what to do follows from the store alone, and every wr
 """
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
+from langgraph.checkpoint.base import BaseCheckpointSaver
+
 from durablegraph.errors import ConfigurationError, InvariantBroken, NodeFailed, RequestError, RunError
-from durablegraph.graphs.contract import Replay, StepKind, StepOutcome, StepRequest, StepStatus
+from durablegraph.execution.fanning import plan, shown
+from durablegraph.execution.requests import Due, step_request
+from durablegraph.graphs.contract import StepOutcome, StepRequest, StepStatus
+from durablegraph.graphs.describe import describe
 from durablegraph.graphs.jsonable import jsonable
+from durablegraph.graphs.registry import LoadedGraph
 from durablegraph.graphs.superstep import run_superstep
 from durablegraph.model.assign import heard
 from durablegraph.model.messages import Advance, AdvanceCall, Cursor, Decision, Finish, Wait
-from durablegraph.model.records import PendingInterrupt, RunFailure, RunRecord, RunRequest, WaitRecord
+from durablegraph.model.records import PendingInterrupt, RunFailure, RunRecord, WaitRecord
 from durablegraph.model.status import RunStatus
 from durablegraph.services import Services
-from durablegraph.settings import Settings
 from durablegraph.storage import lifecycle
 
 log = logging.getLogger(__name__)
 
 Found = TypeVar("Found")
-
-SHOWN_NEXT = 10
-"""How many node names a decision carries at most: they are for the custom status, which has a fixed size."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Due:
-    """What is to be executed: from `at`, and with `answers` when they end the `wait` that the run is in."""
-
-    request: RunRequest
-    at: Cursor
-    wait: WaitRecord | None = None
-    answers: dict[str, Any] | None = None
 
 
 async def advance(services: Services, call: AdvanceCall, now: datetime) -> Decision:
@@ -55,7 +45,7 @@ async def advance(services: Services, call: AdvanceCall, now: datetime) -> Decis
     if record.cancel_requested:
         return _finished(await lifecycle.end(services.runs, record, RunStatus.CANCELLED, now, cursor=call.cursor))
     request = _there(await services.request(record.run_id), record)
-    due = _Due(request, call.cursor)
+    due = Due(request, call.cursor)
     if record.wait and await _concerns(services, record, call.cursor):
         wait = _there(await services.runs.wait(record.run_id, record.wait), record)
         if call.heard is not None:
@@ -63,9 +53,9 @@ async def advance(services: Services, call: AdvanceCall, now: datetime) -> Decis
         answers = await lifecycle.answers(services.runs, record.run_id, wait)
         if answers is None:
             return _waiting(wait)
-        due = _Due(request, wait.cursor, wait, answers)
+        due = Due(request, wait.cursor, wait, answers)
     record = await lifecycle.begin(services.runs, record, now)
-    return _finished(record) if record.status.ended else await _step(services, record, due, now)
+    return _finished(record) if record.status.ended else await _step(services, record, due, now, fanned=call.fanned)
 
 
 def _there(value: Found | None, record: RunRecord) -> Found:
@@ -94,46 +84,41 @@ async def _concerns(services: Services, record: RunRecord, cursor: Cursor) -> bo
     return at == record.checkpoint
 
 
-async def _step(services: Services, record: RunRecord, due: _Due, now: datetime) -> Decision:
+async def _step(services: Services, record: RunRecord, due: Due, now: datetime, *, fanned: bool) -> Decision:
     try:
         loaded = await services.graphs.load(record.graph)
-        request = _request(due, loaded.graph.config or {}, services.settings)
-        saver = services.attempt(loaded, record.thread_id, due.at.head)
-        outcome = await run_superstep(
-            loaded.graph, saver, request, store=services.items_for(loaded), cache=services.cache_for(loaded)
-        )
+        saver = services.attempt(loaded, record.thread_id, due.at.head if not fanned else None)
+        request = step_request(due, loaded.graph.config or {}, services.settings)
+        if fanned and (failed := await services.runs.failure(record.run_id, due.at.checkpoint or "")):
+            return await _failed(services, record, due, failed, now)
+        outcome = await _asked(loaded, saver, request) if fanned else None
+        if outcome is None:
+            store, cache = services.items_for(loaded), services.cache_for(loaded)
+            outcome = await run_superstep(loaded.graph, saver, request, store=store, cache=cache)
         cursor = _cursor(outcome, services.head_token(saver, record.thread_id))
     except NodeFailed as error:
-        failure = RunFailure(type=error.type, message=str(error), node=error.node)
+        return await _failed(services, record, due, _failure(error, error.type, error.node), now)
     except (RunError, ConfigurationError) as error:
-        failure = RunFailure(type=type(error.__cause__ or error).__name__, message=str(error))
-    else:
-        return await _follow(services, record, outcome, cursor, now)
+        return await _failed(services, record, due, _failure(error, type(error.__cause__ or error).__name__), now)
+    return await _follow(services, record, outcome, cursor, now, most=request.config.get("max_concurrency"))
+
+
+async def _asked(loaded: LoadedGraph, saver: BaseCheckpointSaver[Any], request: StepRequest) -> StepOutcome | None:
+    """After a fan-out: the outcome when tasks ask something or stopped, None when the super-step can be committed.
+
+    A commit would execute the tasks that wait for an answer once more.
+    """
+    outcome = await describe(loaded.graph, saver, request.thread_id, stop=request.stop or 0)
+    here = outcome.checkpoint_id == request.expect
+    return outcome if here and outcome.status in {StepStatus.INTERRUPTED, StepStatus.BREAKPOINT} else None
+
+
+def _failure(error: Exception, kind: str, node: str | None = None) -> RunFailure:
+    return RunFailure(type=kind, message=str(error), node=node)
+
+
+async def _failed(services: Services, record: RunRecord, due: Due, failure: RunFailure, now: datetime) -> Finish:
     return _finished(await lifecycle.end(services.runs, record, RunStatus.FAILED, now, cursor=due.at, failure=failure))
-
-
-def _request(due: _Due, own: Mapping[str, Any], settings: Settings) -> StepRequest:
-    """The super-step to execute; `own` is the graph's own configuration."""
-    asked, at = due.request, due.at
-    kind: StepKind = "start" if at.stop is None else "advance"
-    if due.wait is not None:
-        kind = "resume" if due.wait.kind == "interrupt" else "proceed"
-    return StepRequest(
-        thread_id=asked.thread_id,
-        run_id=asked.run_id,
-        kind=kind,
-        expect=at.checkpoint,
-        stop=at.stop,
-        recursion_limit=asked.recursion_limit or own.get("recursion_limit") or settings.recursion_limit,
-        input=graph_input(asked) if kind == "start" else None,
-        resume=due.answers or {} if kind == "resume" else {},
-        config={**asked.config, "metadata": {**asked.config.get("metadata", {}), **asked.metadata}},
-        context=asked.context,
-        interrupt_before=asked.interrupt_before,
-        interrupt_after=asked.interrupt_after,
-        steps=settings.steps_per_activity,
-        replay=Replay(bound=at.replay["bound"], visited=tuple(at.replay["visited"])) if at.replay else None,
-    )
 
 
 def _cursor(outcome: StepOutcome, head: str | None) -> Cursor:
@@ -142,12 +127,20 @@ def _cursor(outcome: StepOutcome, head: str | None) -> Cursor:
 
 
 async def _follow(
-    services: Services, record: RunRecord, outcome: StepOutcome, cursor: Cursor, now: datetime
+    services: Services,
+    record: RunRecord,
+    outcome: StepOutcome,
+    cursor: Cursor,
+    now: datetime,
+    *,
+    most: int | None,
 ) -> Decision:
     """Store what follows from the outcome, then name it."""
     match outcome.status:
         case StepStatus.ADVANCE:
-            return Advance(cursor=cursor, next=tuple(name[:64] for name in outcome.next[:SHOWN_NEXT]))
+            return plan(services, record, outcome, cursor, most=most, now=now) or Advance(
+                cursor=cursor, next=shown(outcome)
+            )
         case StepStatus.FINISHED:
             await services.runs.put_output(record.run_id, jsonable(outcome.values))
             return _finished(await lifecycle.end(services.runs, record, RunStatus.COMPLETED, now, cursor=cursor))
@@ -183,17 +176,3 @@ def _waiting(wait: WaitRecord) -> Wait:
 
 def _finished(record: RunRecord) -> Finish:
     return Finish(status=record.status, step=record.step)
-
-
-def graph_input(request: RunRequest) -> Any:
-    """What the graph is invoked with: the caller's input, or the command that stands in its place."""
-    if request.command is None:
-        return request.input
-    from langgraph.types import Command, Send  # noqa: PLC0415 -- only runs that begin with a command need it
-
-    command = dict(request.command)
-    if isinstance(goto := command.get("goto"), list):
-        command["goto"] = [Send(item["node"], item.get("input")) if isinstance(item, dict) else item for item in goto]
-    elif isinstance(goto, dict):
-        command["goto"] = Send(goto["node"], goto.get("input"))
-    return Command(**{name: command[name] for name in ("resume", "update", "goto") if command.get(name) is not None})

@@ -59,11 +59,24 @@ class Ticket(Message):
 
 
 class AdvanceCall(Message):
-    """The input of the activity. `heard` is ``{"value": ...}`` when an event brought more than a doorbell."""
+    """The input of the activity. `heard` is ``{"value": ...}`` when an event brought more than a doorbell.
+
+    `fanned` says that the tasks of the next super-step were executed apart, so that it only has to be committed.
+    """
 
     run_id: str
     cursor: Cursor = Cursor()
     heard: dict[str, Any] | None = None
+    fanned: bool = False
+
+
+class TasksCall(Message):
+    """The input of the activity that executes one chunk of a fan-out: the tasks from ``chunk * size`` on."""
+
+    run_id: str
+    cursor: Cursor
+    chunk: int
+    size: int = 1
 
 
 class Advance(Message):
@@ -72,6 +85,17 @@ class Advance(Message):
     do: Literal["advance"] = "advance"
     cursor: Cursor
     next: tuple[str, ...] = ()
+
+
+class FanOut(Message):
+    """Execute the tasks of the next super-step apart: `chunks` activities of `size` tasks, `width` at a time."""
+
+    do: Literal["fan_out"] = "fan_out"
+    cursor: Cursor
+    next: tuple[str, ...] = ()
+    chunks: int
+    size: int = 1
+    width: int = 50
 
 
 class Wait(Message):
@@ -92,7 +116,7 @@ class Finish(Message):
     step: int | None = None
 
 
-Decision = Advance | Wait | Finish
+Decision = Advance | FanOut | Wait | Finish
 
 _DECISION: TypeAdapter[Decision] = TypeAdapter(Annotated[Decision, Field(discriminator="do")])
 

@@ -6,6 +6,9 @@ RUN_ORCHESTRATOR = "run_graph"
 ADVANCE_ACTIVITY = "advance_run"
 """The activity that executes one super-step, or looks for answers, and returns the next decision."""
 
+TASKS_ACTIVITY = "run_tasks"
+"""The activity that executes some tasks of a super-step; another call of `advance_run` commits them."""
+
 RESUME_EVENT = "resume"
 """The external event that answers an interrupt, or tells that an answer is stored."""
 

@@ -48,7 +48,8 @@ class RunRecord(Stored):
     """A run's life. `wait` numbers the waits so far.
 
     `step`, `next` and `checkpoint` are written when the run waits or ends; in between the thread's head tells them.
-    `graph_version` is the shape of the graph that the run began with. `instances` counts the Durable instances that have carried the run (a supervisor may start another).
+    `graph_version` is the shape of the graph that the run
+    began with. `instances` counts the Durable instances that have carried the run (a supervisor may start another).
     """
 
     run_id: str

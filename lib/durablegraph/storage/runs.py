@@ -5,6 +5,7 @@ Keys, below the container's root (``hh`` spreads them)::
     runs/{hh}/{run}/record          RunRecord, conditional
     runs/{hh}/{run}/request         RunRequest, immutable
     runs/{hh}/{run}/output          the output as JSON, immutable
+    runs/{hh}/{run}/failures/{c}/{t} RunFailure of a task that was executed apart
     runs/{hh}/{run}/waits/{n}       WaitRecord, immutable
     runs/{hh}/{run}/answers/{n}/{i} AnswerRecord, first writer wins
     live/{run}                      exists while the run has not ended
@@ -21,7 +22,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from durablegraph.model.ids import key_part, spread
-from durablegraph.model.records import AnswerRecord, RunRecord, RunRequest, ThreadRecord, WaitRecord
+from durablegraph.model.records import AnswerRecord, RunFailure, RunRecord, RunRequest, ThreadRecord, WaitRecord
 from durablegraph.storage.documents import Documents, Versioned
 from durablegraph.storage.objects import ObjectStore
 
@@ -42,6 +43,7 @@ class RunStore:
         self._records = Documents(store, RunRecord)
         self._requests = Documents(store, RunRequest)
         self._waits = Documents(store, WaitRecord)
+        self._failures = Documents(store, RunFailure)
         self._answers = Documents(store, AnswerRecord)
         self._threads = Documents(store, ThreadRecord)
         self._claims = Documents(store, _Claimed)
@@ -99,6 +101,17 @@ class RunStore:
         """The run's output, None when there is none."""
         found = await self._store.get(_run(run_id, "output"))
         return json.loads(found.data) if found else None
+
+    async def put_failure(self, run_id: str, checkpoint: str, task: str, failure: RunFailure) -> None:
+        """Store that a task of the super-step after this checkpoint failed; the first telling stays."""
+        await self._failures.create(_run(run_id, f"failures/{checkpoint}/{key_part(task)}"), failure)
+
+    async def failure(self, run_id: str, checkpoint: str) -> RunFailure | None:
+        """The failure of a task of the super-step after this checkpoint; with several, the same one at every call."""
+        async for entry in self._store.list(_run(run_id, f"failures/{checkpoint}/"), limit=1):
+            found = await self._failures.load(entry.key)
+            return found.value if found else None
+        return None
 
     # ---- waits and answers
 

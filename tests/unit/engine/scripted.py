@@ -47,6 +47,9 @@ class ScriptedContext:
     def first_of(self, pending: list[Scheduled]) -> Scheduled:
         return Scheduled("first", among=tuple(pending))
 
+    def all_of(self, pending: list[Scheduled]) -> Scheduled:
+        return Scheduled("all", among=tuple(pending))
+
     def show(self, status: dict[str, Any]) -> None:
         self.shown.append(status)
 

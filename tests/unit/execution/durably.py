@@ -11,9 +11,10 @@ from types import SimpleNamespace
 from typing import Any
 
 from durablegraph.execution.advance import advance
+from durablegraph.execution.fanning import run_chunk
 from durablegraph.graphs.jsonable import jsonable
-from durablegraph.model.messages import AdvanceCall, Ticket, decision_json
-from durablegraph.model.names import DOORBELL
+from durablegraph.model.messages import AdvanceCall, TasksCall, Ticket, decision_json
+from durablegraph.model.names import ADVANCE_ACTIVITY, DOORBELL, TASKS_ACTIVITY
 from durablegraph.model.records import RunRecord, RunRequest
 from durablegraph.services import Services
 from durablegraph.settings import Settings
@@ -21,7 +22,7 @@ from durablegraph.storage import lifecycle
 from durablegraph.storage.checkpoints import BlobCheckpointSaver
 from durablegraph.storage.items import ItemStore
 from durablegraph.storage.memory import MemoryObjectStore
-from tests.unit.engine.scripted import Played
+from tests.unit.engine.scripted import Played, Scheduled
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -38,10 +39,12 @@ class OneGraph:
         return self.loaded
 
 
-def services_for(graph: Any, *, objects: Any = None, saver: Any = None) -> Services:
+def services_for(graph: Any, *, objects: Any = None, saver: Any = None, **settings: Any) -> Services:
     objects = objects or MemoryObjectStore()
     saver = saver or BlobCheckpointSaver(objects)
-    return Services(Settings(), objects, saver, OneGraph(graph), items=ItemStore(objects))
+    return Services(
+        Settings(**{"fan_out": "never", **settings}), objects, saver, OneGraph(graph), items=ItemStore(objects)
+    )
 
 
 @dataclass
@@ -73,7 +76,9 @@ class Durably:
             played = Played(Ticket.model_validate(ticket))
             while not played.ended:
                 if played.waiting.kind == "activity":
-                    played.play(await self._deliver(played.waiting.call))
+                    played.play(await self._deliver(played.waiting))
+                elif played.waiting.kind == "all":
+                    played.play([await self._deliver(item) for item in played.waiting.among])
                 elif answer is None:
                     return await self.record()
                 else:
@@ -99,17 +104,21 @@ class Durably:
     async def output(self) -> Any:
         return await self.services.runs.output(self.run_id)
 
-    async def _deliver(self, call: dict[str, Any]) -> dict[str, Any]:
-        decision: dict[str, Any] = {}
+    async def _deliver(self, activity: Scheduled) -> dict[str, Any]:
+        result: dict[str, Any] = {}
         for _ in range(self.deliveries):
-            decision = await self._attempt(call)
-        self.decisions.append(decision)
-        return decision
+            result = await self.attempt(activity.name, activity.call)
+        if activity.name == ADVANCE_ACTIVITY:
+            self.decisions.append(result)
+        return result
 
-    async def _attempt(self, call: dict[str, Any]) -> dict[str, Any]:
+    async def attempt(self, name: str, call: dict[str, Any]) -> dict[str, Any]:
+        """One delivery of an activity, again while it raises."""
         for left in range(self.retries, -1, -1):
             self.activities += 1
             try:
+                if name == TASKS_ACTIVITY:
+                    return await run_chunk(self.services, TasksCall.model_validate(call), NOW)
                 return decision_json(await advance(self.services, AdvanceCall.model_validate(call), NOW))
             except Exception as error:
                 self.errors.append(error)

@@ -195,9 +195,8 @@ async def test_a_new_instance_in_the_middle_of_a_run_repeats_no_committed_super_
     services = services_for(chain(*(counted.node(name) for name in "abcd")))
     run = Durably(services)
     await run.start({"out": []})
-    for call in ({}, {"cursor": None}):
-        decision = await run._attempt({"run_id": "run", **({"cursor": run.decisions[-1]["cursor"]} if call else {})})
-        run.decisions.append(decision)
+    first = await run.attempt("advance_run", {"run_id": "run"})
+    await run.attempt("advance_run", {"run_id": "run", "cursor": first["cursor"]})
     assert counted.ran == ["a", "b"]
     record = await run.carry()
     assert record.status is RunStatus.COMPLETED
