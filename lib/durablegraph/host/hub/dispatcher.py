@@ -8,7 +8,8 @@ import asyncio
 import logging
 import uuid
 from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, assert_never
 
 from durablegraph.host.hub import commands as c
@@ -224,9 +225,9 @@ class Dispatcher:
         for effect in step.effects:
             match effect:
                 case c.RunTurn():
-                    self._spawn(self.caller.turn(effect), self._turns)
+                    self._spawn(partial(self.caller.turn, effect), self._turns)
                 case c.RunBatch():
-                    self._spawn(self.caller.batch(effect), self._batches)
+                    self._spawn(partial(self.caller.batch, effect), self._batches)
                 case c.RunActivity(task):
                     self._activities.waiting.append(task)
                     self._fill_activities()
@@ -247,12 +248,12 @@ class Dispatcher:
             task: ActivityTask = self._activities.waiting.popleft()
             self._activities.busy += 1
             name = self.machine.functions.function(task.name, "activity")
-            self._spawn(self.caller.activity(task, name), self._activities)
+            self._spawn(partial(self.caller.activity, task, name), self._activities)
 
-    def _spawn(self, call: Coroutine[Any, Any, c.Command], lane: _Lane) -> None:
+    def _spawn(self, call: Callable[[], Awaitable[c.Command]], lane: _Lane) -> None:
         async def run() -> None:
             try:
-                self._push(await call)
+                self._push(await call())
             finally:
                 lane.busy -= 1
                 if self._running:
