@@ -11,10 +11,9 @@ from typing import Any, TypeVar
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from durablegraph.errors import ConfigurationError, InvariantBroken, NodeFailed, RequestError, RunError
-from durablegraph.execution.fanning import plan, shown
+from durablegraph.execution.fanning import look, plan, shown
 from durablegraph.execution.requests import Due, step_request
 from durablegraph.graphs.contract import StepOutcome, StepRequest, StepStatus
-from durablegraph.graphs.describe import describe
 from durablegraph.graphs.jsonable import jsonable
 from durablegraph.graphs.registry import LoadedGraph
 from durablegraph.graphs.superstep import run_superstep
@@ -108,9 +107,10 @@ async def _asked(loaded: LoadedGraph, saver: BaseCheckpointSaver[Any], request: 
 
     A commit would execute the tasks that wait for an answer once more.
     """
-    outcome = await describe(loaded.graph, saver, request.thread_id, stop=request.stop or 0)
-    here = outcome.checkpoint_id == request.expect
-    return outcome if here and outcome.status in {StepStatus.INTERRUPTED, StepStatus.BREAKPOINT} else None
+    outcome = await look(loaded, saver, request.thread_id, request.stop)
+    if outcome is None or outcome.checkpoint_id != request.expect:
+        return None
+    return outcome if outcome.status in {StepStatus.INTERRUPTED, StepStatus.BREAKPOINT} else None
 
 
 def _failure(error: Exception, kind: str, node: str | None = None) -> RunFailure:
@@ -138,9 +138,8 @@ async def _follow(
     """Store what follows from the outcome, then name it."""
     match outcome.status:
         case StepStatus.ADVANCE:
-            return plan(services, record, outcome, cursor, most=most, now=now) or Advance(
-                cursor=cursor, next=shown(outcome)
-            )
+            fan_out = plan(services, record, outcome, cursor, most=most, now=now)
+            return fan_out or Advance(cursor=cursor, next=shown(outcome))
         case StepStatus.FINISHED:
             await services.runs.put_output(record.run_id, jsonable(outcome.values))
             return _finished(await lifecycle.end(services.runs, record, RunStatus.COMPLETED, now, cursor=cursor))
