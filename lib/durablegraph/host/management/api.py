@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
+from durablegraph.host.hub.dispatcher import HubStopped
 from durablegraph.host.hub.taskhub import TaskHub
 from durablegraph.host.management.entities import EntityRoutes
 from durablegraph.host.management.exchange import ManagementRequest, ManagementResponse, broken, empty
@@ -25,7 +26,7 @@ class ManagementApi:
         self._entities = EntityRoutes(hub.client)
 
     async def respond(self, request: ManagementRequest) -> ManagementResponse:
-        """Answer one request. Never raises for what a caller sends."""
+        """Answer one request. Never raises for what a caller sends; 503 when the hub is not running."""
         if any("/" in part for part in request.parts):
             return empty(404)  # an encoded slash is decoded before the real host's router sees the path
         connection = request.parameter("connection")
@@ -35,7 +36,10 @@ class ManagementApi:
         if hub is not None and hub.lower() != self._hub_name.lower():
             return empty(404)
         handler = self._route(request)
-        return empty(404) if handler is None else await handler(request)
+        try:
+            return empty(404) if handler is None else await handler(request)
+        except HubStopped:
+            return empty(503)
 
     def _route(self, request: ManagementRequest) -> Handler | None:
         match (request.method.upper(), request.parts[0].lower() if request.parts else "", list(request.parts[1:])):
