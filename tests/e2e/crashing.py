@@ -1,9 +1,10 @@
-"""Runs of the graphs that ship on a host that is killed at a chosen moment and started again."""
+"""Runs on a host that is killed at a chosen moment and started again."""
 
 import asyncio
 import sqlite3
 import time
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,6 @@ from durablegraph import BlobCheckpointSaver
 from tests.support.catalogue_graphs.case import Case
 from tests.support.drive import Client, DrivenRun, Host, make_app
 from tests.support.plain import CheckpointFacts, Execution, PlainRun, compiled, executions, history_of
-from tests.support.shipped import SHIPPED
 
 THREAD = "thread"
 ON_THREAD: RunnableConfig = {"configurable": {"thread_id": THREAD}}
@@ -45,9 +45,10 @@ def run_again(ran: list[Execution], deaths: list[Death]) -> list[Execution]:
 
 @dataclass(slots=True)
 class Survivor:
-    """One run of a shipped graph on a host of its own, in a folder of its own.
+    """One run of a case on a host of its own, in a folder of its own.
 
-    `crash` is the hook's moment. With `again` every restarted host is killed at that moment too.
+    `crash` is the hook's moment. With `again` every restarted host is killed at that moment too. `served` is the module
+    that has the case's graph, `settings` are further environment variables.
     """
 
     case: Case
@@ -56,17 +57,19 @@ class Survivor:
     workers: int = 0
     again: bool = False
     connection: str | None = None
+    served: str = "served_shipped"
+    settings: Mapping[str, str] = field(default_factory=dict)
     deaths: list[Death] = field(default_factory=list)
     host: Host = field(init=False)
 
     def __post_init__(self) -> None:
-        environment = {"CRASH_COUNTS": str(self.folder / "counts")}
+        environment = {**self.settings, "CRASH_COUNTS": str(self.folder / "counts")}
         if not self.again:
             environment["CRASH_ONCE"] = str(self.folder / "crashed")
         if self.connection:
             environment |= {"AzureWebJobsStorage": self.connection, "DURABLEGRAPH_CONTAINER": self.container}
         self.host = Host(
-            make_app(self.folder / "app", SHIPPED, served="served_shipped"), environment, workers=self.workers
+            make_app(self.folder / "app", [self.case.name], served=self.served), environment, workers=self.workers
         )
 
     @property
