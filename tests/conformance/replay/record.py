@@ -37,6 +37,7 @@ def runs(api: httpx.Client, host: Host) -> dict[str, str]:
     made = {"straight": start(api, "echo"), "failed": start(api, "boom"), "answered": start(api, "ask")}
     made |= {"two_answers": start(api, "ask_two"), "breakpoint": start(api, "stop"), "cancelled": start(api, "ask")}
     made |= {"cut": start(api, "slow"), "raw_answer": start(api, "ask"), "doubled_bell": start(api, "ask")}
+    made |= {"fan_out": start(api, "spread")}
     for run in made.values():
         settled(api, run)
     answer(api, made["answered"], {"approved": True})

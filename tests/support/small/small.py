@@ -2,10 +2,12 @@
 
 import asyncio
 import operator
+import os
+from pathlib import Path
 from typing import Annotated, TypedDict
 
 from langgraph.graph import END, START, StateGraph
-from langgraph.types import interrupt
+from langgraph.types import Send, interrupt
 
 
 class State(TypedDict, total=False):
@@ -45,6 +47,26 @@ def _ask_two():
     return builder.compile()
 
 
+def _spread(count):
+    builder = StateGraph(State)
+    builder.add_node("begin", _say("begin"))
+    builder.add_node("work", _work)
+    builder.add_node("join", lambda state: {"out": [len(state["out"])]})
+    builder.add_edge(START, "begin")
+    builder.add_conditional_edges("begin", lambda _: [Send("work", {"n": n}) for n in range(count)])
+    builder.add_edge("work", "join")
+    builder.add_edge("join", END)
+    return builder.compile()
+
+
+async def _work(state):
+    with Path(os.environ["EXECUTIONS"], "work").open("a") as notes:  # noqa: ASYNC230 -- one short line
+        notes.write(f"{os.getpid()} {state['n']}\n")
+    await asyncio.sleep(0.1)
+    return {"out": [state["n"]]}
+
+
+spread = _spread(8)
 echo = _chain(("a", _say("a")), ("b", _say("b")))
 ask = _chain(("before", _say("before")), ("ask", lambda _: {"out": [interrupt({"question": "ok?"})]}))
 ask_two = _ask_two()

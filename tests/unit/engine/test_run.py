@@ -3,7 +3,7 @@ from datetime import timedelta
 import pytest
 
 from durablegraph.engine.run import LONGEST_TIMER, PAUSES
-from durablegraph.model.messages import Advance, Cursor, Finish, Ticket, Wait, decision_json
+from durablegraph.model.messages import Advance, Cursor, FanOut, Finish, Ticket, Wait, decision_json
 from durablegraph.model.names import ADVANCE_ACTIVITY, DOORBELL
 from durablegraph.model.status import RunStatus
 from tests.unit.engine.scripted import NOON, Played
@@ -163,3 +163,46 @@ def test_the_custom_status_is_shown_before_every_activity_and_while_waiting():
     assert run.context.shown[-1] == {"status": "running", "step": 1, "next": ["b"]}
     run.play(wait())
     assert run.context.shown[-1] == {"status": "interrupted", "step": 1, "next": [], "interrupts": 1}
+
+
+def fan_out(chunks, width=50, checkpoint="c1"):
+    return decision_json(FanOut(cursor=Cursor(checkpoint=checkpoint, step=1, stop=26), chunks=chunks, width=width))
+
+
+def test_a_fan_out_calls_one_activity_a_chunk_and_then_asks_for_the_commit():
+    run = begun()
+    run.play(fan_out(3))
+    assert [(item.name, item.call["chunk"]) for item in run.waiting.among] == [("run_tasks", at) for at in range(3)]
+    run.play([{"done": 1}] * 3)
+    assert (run.waiting.name, run.waiting.call["fanned"]) == (ADVANCE_ACTIVITY, True)
+    run.play(advance("c2", 2))
+    assert "fanned" not in run.waiting.call
+
+
+def test_no_more_chunks_are_in_flight_than_the_decision_allows():
+    run = begun()
+    run.play(fan_out(5, width=2))
+    sizes = []
+    while run.waiting.kind == "all" or run.waiting.name == "run_tasks":
+        among = run.waiting.among or (run.waiting,)
+        sizes.append(len(among))
+        run.play([{}] * len(among) if run.waiting.kind == "all" else {})
+    assert sizes == [2, 2, 1]
+
+
+def test_chunks_that_failed_for_good_are_called_again_after_a_pause():
+    run = begun()
+    run.play(fan_out(2))
+    run.fail(RuntimeError("storage"))
+    assert run.waiting.kind == "timer"
+    run.play(None)
+    assert [item.call["chunk"] for item in run.waiting.among] == [0, 1]
+
+
+def test_a_wide_fan_out_counts_towards_the_cut():
+    run = begun(cut=10)
+    run.play(fan_out(12))
+    run.play([{}] * 12)
+    run.play(advance("c2", 2))
+    assert run.ended
+    assert run.context.next_ticket["cursor"]["checkpoint"] == "c2"
