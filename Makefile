@@ -34,11 +34,11 @@ check: $(VENV)/.test ## Lint, types and import contracts
 	PYTHONPATH=lib:. $(BIN)/lint-imports
 
 unit: $(VENV)/.test ## The fast tests
-	$(BIN)/python -m pytest -q tests/unit
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/unit
 
 test: check ## Everything: lint, types, contracts, all tests but the slow ones
-	$(BIN)/python -m pytest -q tests/unit
-	$(BIN)/python -m pytest -q -n 2 --dist loadgroup -m "not slow" tests/conformance tests/integration tests/e2e
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/unit
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow" tests/conformance tests/integration tests/e2e
 
 bench: $(VENV)/.test ## The benchmarks, with peers in the same run
 	$(BIN)/python -m benchmarks
