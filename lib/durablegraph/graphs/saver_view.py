@@ -123,7 +123,7 @@ class _Watched(BaseCheckpointSaver[Any]):
         with _told(watch):
             found = self._saver().get_tuple(config)
             if before := watch.earlier(config, found):
-                found = next(iter(self._saver().list(config, before=before, limit=1)), None)
+                found = next(iter([*self._saver().list(config, before=before, limit=1)]), None)
         return watch.loaded(config, found)
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
@@ -133,21 +133,32 @@ class _Watched(BaseCheckpointSaver[Any]):
         with _told(watch):
             found = await self._saver().aget_tuple(config)
             if before := watch.earlier(config, found):
-                found = await anext(aiter(self._saver().alist(config, before=before, limit=1)), None)
+                newest = [each async for each in self._saver().alist(config, before=before, limit=1)]
+                found = next(iter(newest), None)
         return watch.loaded(config, found)
+
+    # LangGraph leaves these generators after their first item, and an asynchronous one is closed at some later time;
+    # until then it may hold a saver's lock. So a limited number is read to its end before any of it is given out.
 
     def list(self, config: RunnableConfig | None, **options: Any) -> Iterator[CheckpointTuple]:
         if options.get("before"):
             self._watch.listed(config)
         with _told(self._watch):
-            yield from self._saver().list(config, **options)
+            found = self._saver().list(config, **options)
+            yield from [*found] if options.get("limit") else found
 
     async def alist(self, config: RunnableConfig | None, **options: Any) -> AsyncIterator[CheckpointTuple]:
         if options.get("before"):
             self._watch.listed(config)
         with _told(self._watch):
-            async for found in self._saver().alist(config, **options):
-                yield found
+            found = self._saver().alist(config, **options)
+            if not options.get("limit"):
+                async for each in found:
+                    yield each
+                return
+            limited = [each async for each in found]
+        for each in limited:
+            yield each
 
     def put(
         self,
