@@ -10,7 +10,7 @@ from tests.support.catalogue import CASES
 from tests.support.drive import Client, Host, assert_same, make_app
 from tests.support.plain import compiled, executions, history_of, in_order, run_plainly
 
-pytestmark = [pytest.mark.xdist_group("catalogue"), pytest.mark.asyncio(loop_scope="module")]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 EVERY = os.environ.get("CATALOGUE", "").split() or list(CASES)
 
@@ -18,23 +18,24 @@ EVERY = os.environ.get("CATALOGUE", "").split() or list(CASES)
 IN_ONE_PROCESS = {"cached_node", "store"}
 """Cases whose cache or Store is an object in memory, which no second process can share, plainly or durably."""
 
-SPREAD = [name for number, name in enumerate(EVERY) if number % 4 == 0 and name not in IN_ONE_PROCESS]
+SPREAD = [name for name in EVERY if name not in IN_ONE_PROCESS]
 
 
-def host_with(workers, folder):
+def host_with(workers, fan_out, folder):
     app = make_app(folder / "app", CASES, served="served_catalogue")
-    return Host(app, {"DURABLEGRAPH_STEPS_PER_EXECUTION": "2"}, workers=workers)
+    settings = {"DURABLEGRAPH_STEPS_PER_EXECUTION": "2", "DURABLEGRAPH_FAN_OUT": fan_out}
+    return Host(app, settings, workers=workers)
 
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory):
-    with host_with(1, tmp_path_factory.mktemp("catalogue")) as running:
+    with host_with(1, "never", tmp_path_factory.mktemp("catalogue")) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def host_of_two(tmp_path_factory):
-    with host_with(2, tmp_path_factory.mktemp("two")) as running:
+    with host_with(2, "always", tmp_path_factory.mktemp("two")) as running:
         yield running
 
 
@@ -60,16 +61,19 @@ async def assert_equal_over_http(name, host, client, folder):
         assert stored == plain.history
 
 
+@pytest.mark.xdist_group("catalogue")
 @pytest.mark.parametrize("name", EVERY)
 async def test_a_run_over_http_equals_a_plain_run(name, host, client, tmp_path):
     await assert_equal_over_http(name, host, client, tmp_path)
 
 
+@pytest.mark.xdist_group("catalogue-of-two")
 @pytest.mark.parametrize("name", SPREAD)
-async def test_a_run_spread_over_two_processes_equals_a_plain_run(name, host_of_two, client, tmp_path):
+async def test_a_run_whose_tasks_are_spread_over_two_processes_equals_a_plain_run(name, host_of_two, client, tmp_path):
     await assert_equal_over_http(name, host_of_two, client, tmp_path)
 
 
+@pytest.mark.xdist_group("catalogue-of-two")
 async def test_both_processes_had_their_part(host_of_two):
     pids = {each.pid for name in SPREAD for each in executions(host_of_two.executions / name)}
 

@@ -83,6 +83,17 @@ async def test_a_run_survives_the_death_of_its_worker_alone(name, moment, plain,
     assert survivor.deaths == []
 
 
+@pytest.mark.parametrize("name", GRAPHS[1:2], ids=["document_pipeline"])
+@pytest.mark.parametrize("moment", ["activity:before:4", "activity:after:5", "write:after:25"])
+async def test_a_run_whose_tasks_are_activities_survives_a_kill(name, moment, plain, tmp_path):
+    survivor = Survivor(SHIPPED[name], tmp_path, moment, settings={"DURABLEGRAPH_FAN_OUT": "always"})
+
+    await survive(plain, survivor)
+
+    assert len(survivor.deaths) == 1
+    assert survivor.counts["activity"] > len(plain.history)
+
+
 @pytest.mark.parametrize("name", GRAPHS)
 async def test_a_run_survives_a_host_that_dies_again_and_again(name, plain, tmp_path):
     survivor = await survive(plain, Survivor(SHIPPED[name], tmp_path, "write:after:9", again=True))

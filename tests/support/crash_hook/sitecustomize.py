@@ -77,8 +77,8 @@ def watched(kind: str, original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def arm() -> None:
-    """Wrap the object stores, the activity's body and the host's journal."""
-    from durablegraph.execution import advance
+    """Wrap the object stores, the activities' bodies and the host's journal."""
+    from durablegraph.execution import advance, fanning
     from durablegraph.host.hub.journal import Journal
     from durablegraph.storage.azure_blob import BlobObjectStore
     from durablegraph.storage.sqlite import SqliteObjectStore
@@ -87,6 +87,7 @@ def arm() -> None:
         for name in ("put", "delete", "delete_many"):
             setattr(store, name, watched("write", getattr(store, name)))
     advance.advance = watched("activity", advance.advance)
+    fanning.run_chunk = watched("activity", fanning.run_chunk)
     Journal.commit = watched("journal", Journal.commit)  # type: ignore[method-assign] # this is what a hook does
 
 
