@@ -1,0 +1,80 @@
+"""Tests of Durable apps: any Functions app, or graphs alone, in this process, in memory, on a clock that the test moves.
+
+::
+
+    def test_an_approval_escalates_after_three_days(durable_app):
+        app = durable_app("path/to/app")
+        run = app.orchestrate("ask_for_approval", {"manager": "kim"})
+        app.clock.advance(hours=72)
+        assert run.until_end().output == "escalated"
+
+pytest finds the fixture `durable_app` by itself; `DurableApp` is the same without pytest. Needs `durablegraph[testing]`.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from durablegraph.testing.app import DurableApp
+    from durablegraph.testing.moments import (
+        Moment,
+        after_activity,
+        after_commit,
+        after_write,
+        before_activity,
+        before_commit,
+        before_write,
+    )
+    from durablegraph.testing.orchestrations import Orchestration
+    from durablegraph.testing.parity import assert_equals_plain_invoke
+    from durablegraph.testing.replaying import assert_replays, record_history
+    from durablegraph.testing.runs import Run
+    from durablegraph.testing.verdicts import CrashNeverCame, HostDied, NotDeterministic, Refused, Stuck, WrongEnd
+
+__all__ = [
+    "CrashNeverCame",
+    "DurableApp",
+    "HostDied",
+    "Moment",
+    "NotDeterministic",
+    "Orchestration",
+    "Refused",
+    "Run",
+    "Stuck",
+    "WrongEnd",
+    "after_activity",
+    "after_commit",
+    "after_write",
+    "assert_equals_plain_invoke",
+    "assert_replays",
+    "before_activity",
+    "before_commit",
+    "before_write",
+    "record_history",
+]
+
+_PLACES = {
+    "app": ("DurableApp",),
+    "moments": (
+        "Moment",
+        "after_activity",
+        "after_commit",
+        "after_write",
+        "before_activity",
+        "before_commit",
+        "before_write",
+    ),
+    "orchestrations": ("Orchestration",),
+    "parity": ("assert_equals_plain_invoke",),
+    "replaying": ("assert_replays", "record_history"),
+    "runs": ("Run",),
+    "verdicts": ("CrashNeverCame", "HostDied", "NotDeterministic", "Refused", "Stuck", "WrongEnd"),
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import on first use (PEP 562): pytest loads this package in every project that has it installed."""
+    for module, names in _PLACES.items():
+        if name in names:
+            return getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
