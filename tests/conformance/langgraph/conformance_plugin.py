@@ -1,7 +1,10 @@
 """A pytest plugin: every root `stream`/`astream` of a checkpointed graph goes through the shipped super-step.
 
-`invoke`, `ainvoke` and `stream_events` all go through these two, so the plugin covers them. Left alone are nested runs,
-graphs without a checkpointer, and ``durability="exit"``, which asks for intermediate checkpoints not to exist.
+`invoke`, `ainvoke` and `stream_events` all go through these two, so the plugin covers them. A synchronous call runs in
+an event loop of its own: the library only ever calls `astream`, so that is what the synchronous tests are sent to.
+
+Left alone are nested runs, graphs without a checkpointer, and ``durability="exit"``, which asks for intermediate
+checkpoints not to exist.
 """
 
 import os
@@ -14,7 +17,7 @@ from langgraph._internal._config import ensure_config
 from langgraph._internal._constants import CONFIG_KEY_CHECKPOINTER, CONFIG_KEY_TASK_ID
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.pregel import Pregel
-from stepwise import Call, at_once, stepwise
+from stepwise import Call, in_a_loop, stepwise
 
 from durablegraph.graphs.contract import StepRequest, StreamOptions
 
@@ -80,16 +83,16 @@ def stream(self: Any, *args: Any, **options: Any) -> Iterator[Any]:
     if call is None:
         yield from PLAIN_STREAM(self, *args, **options)
         return
-    call.graph, call.saver = _synchronous_graph(call.graph), _synchronous_saver(call.saver)
+    call.saver = _with_asynchronous_methods(call.saver)
     try:
-        yield from at_once(lambda: driven(call, threads=True))
+        yield from in_a_loop(driven(_plain_again(call)))
     finally:
         _count(call)
 
 
 async def astream(self: Any, *args: Any, **options: Any) -> Any:
     call = taken(self, args, dict(options))
-    parts = PLAIN_ASTREAM(self, *args, **options) if call is None else driven(_asynchronous(call), threads=False)
+    parts = PLAIN_ASTREAM(self, *args, **options) if call is None else driven(_plain_again(call))
     try:
         async for part in parts:
             yield part
@@ -99,8 +102,8 @@ async def astream(self: Any, *args: Any, **options: Any) -> Any:
             _count(call)
 
 
-def driven(call: Call, *, threads: bool) -> Any:
-    return fanned(call, threads=threads) if MODE == "fan-out" else stepwise(call)
+def driven(call: Call) -> Any:
+    return fanned(call) if MODE == "fan-out" else stepwise(call)
 
 
 def _count(call: Call) -> None:
@@ -109,29 +112,15 @@ def _count(call: Call) -> None:
     counts["tasks"] += call.tasks
 
 
-def _asynchronous(call: Call) -> Call:
+def _plain_again(call: Call) -> Call:
     """The same call of a graph whose `astream` is LangGraph's own again, whatever a test put in its place."""
     call.graph = _with_methods(call.graph, astream=PLAIN_ASTREAM)
     call.graph.__dict__ = {name: value for name, value in call.graph.__dict__.items() if name != "astream"}
     return call
 
 
-def _synchronous_graph(graph: Any) -> Any:
-    """The same graph; what asks it for `astream` gets the parts of LangGraph's own `stream`."""
-
-    async def astream(self: Any, *args: Any, **options: Any) -> Any:
-        parts = PLAIN_STREAM(self, *args, **options)
-        try:
-            for part in parts:
-                yield part
-        finally:
-            parts.close()
-
-    return _with_methods(graph, astream=astream)
-
-
-def _synchronous_saver(saver: Any) -> Any:
-    """The same saver; its asynchronous methods are its synchronous ones."""
+def _with_asynchronous_methods(saver: Any) -> Any:
+    """The same saver; its asynchronous methods are its synchronous ones, which is all that some savers have."""
 
     def asynchronous(name: str) -> Any:
         async def method(self: Any, *args: Any, **options: Any) -> Any:

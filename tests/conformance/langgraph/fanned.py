@@ -1,20 +1,16 @@
 """The same as `stepwise`, but each task of a super-step of several is a call of its own, all at the same time.
 
-Asynchronous graphs run their tasks in asyncio tasks, synchronous ones in threads. What the calls stream is merged into
-the order in which one plain super-step streams it: all starts of tasks first.
+What the calls stream is merged into the order in which one plain super-step streams it: all starts of tasks first.
 """
 
 import asyncio
-import contextvars
-import queue
-import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
 from langgraph.errors import GraphDrained
-from stepwise import Call, after, at_once, plainly
+from stepwise import Call, after, plainly
 
 from durablegraph.graphs.contract import ChunkOutcome, StepOutcome, StepRequest, StepStatus, StreamOptions
 from durablegraph.graphs.describe import describe
@@ -22,7 +18,7 @@ from durablegraph.graphs.fanout import TaskStep, chunks, may_fan_out, visited_to
 from durablegraph.graphs.superstep import SuperStep
 
 
-async def fanned(call: Call, *, threads: bool) -> AsyncIterator[Any]:
+async def fanned(call: Call) -> AsyncIterator[Any]:
     """The parts of the whole run; raises what a plain run raises."""
     request = first = replace(call.start, fan_out_from=2)
     while True:
@@ -36,7 +32,7 @@ async def fanned(call: Call, *, threads: bool) -> AsyncIterator[Any]:
         if not may_fan_out(made[0]) or any(task.done or task.error for task in made[0].tasks):
             continue
         done: list[ChunkOutcome] = []
-        async with aclosing(_tasks(call, request, made[0], done, threads=threads)) as parts:
+        async with aclosing(_tasks(call, request, made[0], done)) as parts:
             async for part in parts:
                 yield part
         if failures := [failure for chunk in done for failure in chunk.failures]:
@@ -60,14 +56,13 @@ async def _step(call: Call, request: StepRequest, made: list[StepOutcome]) -> As
 
 
 async def _tasks(
-    call: Call, request: StepRequest, outcome: StepOutcome, made: list[ChunkOutcome], *, threads: bool
+    call: Call, request: StepRequest, outcome: StepOutcome, made: list[ChunkOutcome]
 ) -> AsyncIterator[Any]:
     steps = [TaskStep(call.graph, call.saver, request, chunk, control=call.control) for chunk in chunks(outcome.tasks)]
     call.tasks += len(steps)
     ended = 0
     starts = _Starts(len(steps), call.start.stream)
-    arriving = _in_threads(steps) if threads else _in_tasks(steps)
-    async with aclosing(arriving) as found:
+    async with aclosing(_arriving(steps)) as found:
         async for at, part, error in found:
             if part is not _ENDED:
                 for each in starts.arrived(at, part):
@@ -86,7 +81,7 @@ async def _tasks(
 _ENDED = object()
 
 
-async def _in_tasks(steps: Sequence[TaskStep]) -> AsyncIterator[Any]:
+async def _arriving(steps: Sequence[TaskStep]) -> AsyncIterator[Any]:
     arriving: asyncio.Queue[Any] = asyncio.Queue()
 
     async def run(at: int, step: TaskStep) -> None:
@@ -107,28 +102,6 @@ async def _in_tasks(steps: Sequence[TaskStep]) -> AsyncIterator[Any]:
         for each in running:
             each.cancel()
         await asyncio.gather(*running, return_exceptions=True)
-
-
-async def _in_threads(steps: Sequence[TaskStep]) -> AsyncIterator[Any]:
-    arriving: queue.Queue[Any] = queue.Queue()
-
-    def run(at: int, step: TaskStep) -> None:
-        error = None
-        try:
-            for part in at_once(step.parts):
-                arriving.put((at, part, None))
-        except Exception as raised:
-            error = raised
-        arriving.put((at, _ENDED, error))
-
-    running = [
-        threading.Thread(target=contextvars.copy_context().run, args=(run, at, step), daemon=True)
-        for at, step in enumerate(steps)
-    ]
-    for thread in running:
-        thread.start()
-    while True:
-        yield arriving.get()
 
 
 class _Starts:

@@ -1,6 +1,10 @@
 """Runs a graph as a sequence of super-steps behind the face of one `stream` call, through the shipped `SuperStep`."""
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+import contextvars
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Future
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any
@@ -65,22 +69,38 @@ async def plainly(parts: AsyncIterator[Any]) -> AsyncIterator[Any]:
         raise error.__cause__ from error.__cause__.__cause__
 
 
-def at_once(make: Callable[[], AsyncIterator[Any]]) -> Any:
-    """Iterate an asynchronous iterator that never waits, without an event loop: a synchronous graph needs none."""
-    parts = make()
+def in_a_loop(parts: Any) -> Iterator[Any]:
+    """Iterate an asynchronous generator in an event loop of its own, in a thread of its own, as the caller sees it.
+
+    The thread's tasks have the caller's context variables; the next part is asked for when the caller asks for it.
+    """
+    context, loop = contextvars.copy_context(), asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
     try:
         while True:
             try:
-                yield _now(parts.__anext__())
+                yield _there(loop, context, parts.__anext__)
             except StopAsyncIteration:
                 return
     finally:
-        _now(parts.aclose())
+        _there(loop, context, parts.aclose)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
 
 
-def _now(waiting: Any) -> Any:
-    try:
-        waiting.send(None)
-    except StopIteration as done:
-        return done.value
-    raise RuntimeError("a synchronous graph waited for an event loop")
+def _there(loop: asyncio.AbstractEventLoop, context: contextvars.Context, make: Callable[[], Any]) -> Any:
+    done: Future[tuple[Any, BaseException | None]] = Future()
+
+    async def run() -> None:
+        try:
+            done.set_result((await make(), None))
+        except BaseException as error:  # handed to the caller's thread, StopAsyncIteration too
+            done.set_result((None, error))
+
+    loop.call_soon_threadsafe(lambda: loop.create_task(run(), context=context))
+    made, error = done.result()
+    if error is not None:
+        raise error
+    return made
