@@ -11,7 +11,7 @@ from durablegraph.graphs.registry import Registry, registered
 from durablegraph.services import Services
 from durablegraph.settings import Settings
 from durablegraph.storage.checkpoints import BlobCheckpointSaver
-from durablegraph.storage.checkpoints.serde import AllowedTypes
+from durablegraph.storage.checkpoints.serde import AllowedTypes, AppSerializer
 from durablegraph.storage.connections import Connection, app_connection
 from durablegraph.storage.items import ItemStore
 from durablegraph.storage.node_cache import NodeCache
@@ -46,7 +46,7 @@ def open_services(settings: Settings, environment: Mapping[str, str], folder: Pa
     return Services(
         settings=settings,
         objects=objects,
-        saver=BlobCheckpointSaver(objects, allowed_types=allowed(settings.allowed_types)),
+        saver=BlobCheckpointSaver(objects, serde=AppSerializer(allowed(settings.allowed_types))),
         graphs=_graphs(folder),
         items=ItemStore(objects),
         node_cache=NodeCache(objects),

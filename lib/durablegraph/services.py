@@ -9,10 +9,12 @@ from typing import Any
 from langgraph.cache.base import BaseCache
 from langgraph.cache.memory import InMemoryCache
 from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.errors import InvalidUpdateError
 from langgraph.store.base import BaseStore
 from langgraph.store.memory import InMemoryStore
 from langgraph.types import StateSnapshot
 
+from durablegraph.errors import Conflict
 from durablegraph.graphs.allowlist import allowed_types
 from durablegraph.graphs.paces import Paces
 from durablegraph.graphs.registry import LoadedGraph, Registry
@@ -100,7 +102,12 @@ class Services:
     async def state(self, graph: str, thread_id: str, checkpoint_id: str | None = None) -> StateSnapshot:
         """A thread's state at its head or at a checkpoint, as LangGraph tells it."""
         bound = await self._bound(graph)
-        snapshot: StateSnapshot = await bound.aget_state(_config(thread_id, checkpoint_id))
+        try:
+            snapshot: StateSnapshot = await bound.aget_state(_config(thread_id, checkpoint_id))
+        except InvalidUpdateError as error:
+            raise Conflict(
+                f"the state of thread {thread_id!r} cannot be told: {error}", code="state_unclear"
+            ) from error
         return snapshot
 
     async def history(

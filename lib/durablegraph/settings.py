@@ -51,7 +51,7 @@ class Settings(BaseSettings):
     )
     allowed_types: str = Field(
         default="",
-        description="Types a checkpoint may hold beside those of its graph's state: `module:Name`, ...; `*` for all.",
+        description="Types a checkpoint may hold beside data classes (models, enums) of the app: `module:Name`, ...; `*`: all.",
     )
     show_errors: bool = Field(
         default=True,

@@ -20,6 +20,7 @@ from durablegraph.services import Services
 from durablegraph.settings import Settings
 from durablegraph.storage import lifecycle
 from durablegraph.storage.checkpoints import BlobCheckpointSaver
+from durablegraph.storage.checkpoints.serde import AppSerializer
 from durablegraph.storage.items import ItemStore
 from durablegraph.storage.memory import MemoryObjectStore
 from tests.unit.engine.scripted import Played, Scheduled
@@ -41,7 +42,7 @@ class OneGraph:
 
 def services_for(graph: Any, *, objects: Any = None, saver: Any = None, **settings: Any) -> Services:
     objects = objects or MemoryObjectStore()
-    saver = saver or BlobCheckpointSaver(objects)
+    saver = saver or BlobCheckpointSaver(objects, serde=AppSerializer())
     return Services(
         Settings(**{"fan_out": "never", **settings}), objects, saver, OneGraph(graph), items=ItemStore(objects)
     )

@@ -2,12 +2,15 @@ import operator
 from typing import Annotated, TypedDict
 
 import pytest
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 from langgraph.types import interrupt
+from pydantic import BaseModel
 
 from durablegraph.model.status import RunStatus
 from durablegraph.storage import lifecycle
+from durablegraph.storage.checkpoints.serde import AppSerializer, StrictSerializer, TypeNotAllowedError
 from durablegraph.storage.items import ItemStore
 from tests.unit.execution.durably import NOW, Durably, services_for
 
@@ -160,6 +163,31 @@ async def test_a_new_instance_goes_on_from_the_last_commit_and_asks_no_answered_
     assert record.status is RunStatus.COMPLETED
     assert await run.output() == {"out": ["a", "yes", "c"]}
     assert record.wait == 1
+
+
+class Verdict(BaseModel):
+    fine: bool
+
+
+async def test_a_data_class_that_no_schema_names_is_found_again_as_it_was():
+    def judge(_):
+        return {"out": [Verdict(fine=True)]}
+
+    def read(state):
+        return {"out": [type(state["out"][0]).__name__]}
+
+    run = Durably(services_for(chain(judge, read)))
+    await run.start({"out": []})
+    assert (await run.carry()).status is RunStatus.COMPLETED
+    assert await run.output() == {"out": [{"fine": True}, "Verdict"]}
+
+
+def test_what_is_no_data_class_is_refused_when_a_checkpoint_is_read():
+    stored = JsonPlusSerializer().dumps_typed(Verdict(fine=True))
+    with pytest.raises(TypeNotAllowedError):
+        AppSerializer().loads_typed((stored[0], stored[1].replace(b"Verdict", b"Counted")))
+    with pytest.raises(TypeNotAllowedError):
+        StrictSerializer().loads_typed(stored)
 
 
 async def test_nodes_remember_in_the_apps_store_across_runs_and_threads():

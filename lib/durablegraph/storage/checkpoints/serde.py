@@ -4,15 +4,22 @@ LangGraph's strict mode replaces a type that is not allowed by its bare content 
 changes its type is worse than an error, so this serialiser raises.
 """
 
+import sys
 import threading
 from collections.abc import Collection
+from dataclasses import is_dataclass
+from enum import Enum
 from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
 from langgraph.checkpoint.serde.event_hooks import SerdeEvent, register_serde_event_listener
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+from pydantic import BaseModel
 
 from durablegraph.errors import ConfigurationError
+
+TypeName: TypeAlias = tuple[str, str]
+"""Module and name."""
 
 AllowedTypes: TypeAlias = Collection[type | tuple[str, ...]] | Literal[True]
 
@@ -36,19 +43,47 @@ class StrictSerializer(JsonPlusSerializer):
     def loads_typed(self, data: tuple[str, bytes]) -> Any:
         """The value; raises TypeNotAllowedError."""
         blocked = _blocked()
-        outer, blocked.names = getattr(blocked, "names", None), []
+        outer, blocked.types = getattr(blocked, "types", None), set()
         try:
             value = super().loads_typed(data)
-            names = blocked.names
+            refused: set[TypeName] = blocked.types
         finally:
-            blocked.names = outer
-        if names:
-            raise TypeNotAllowedError(
-                f"a checkpoint holds a value of type {', '.join(sorted(set(names)))}, which is not allowed: pass "
-                "allowed_types=[…] to the saver, or set LANGGRAPH_STRICT_MSGPACK=true before langgraph is imported, so "
-                "that each graph brings the types of its own state"
-            )
-        return value
+            blocked.types = outer
+        return self._judge(data, refused) if refused else value
+
+    def _judge(self, data: tuple[str, bytes], refused: set[TypeName]) -> Any:
+        del data
+        named = ", ".join(sorted(".".join(item) for item in refused))
+        raise TypeNotAllowedError(
+            f"a checkpoint holds a value of type {named}, which is not allowed: pass allowed_types=[…] to the saver "
+            "(DURABLEGRAPH_ALLOWED_TYPES in an app), or set LANGGRAPH_STRICT_MSGPACK=true before langgraph is imported, "
+            "so that each graph brings the types of its own state"
+        )
+
+
+class AppSerializer(StrictSerializer):
+    """The serialiser of an app's runs: also rebuilds data classes of modules that this process has imported itself.
+
+    A graph may keep a value whose type its schema does not name (``Any``, a structured answer), and has to find it again
+    as it was. Models, dataclasses, enums and named tuples only hold values; anything else is refused all the same.
+    """
+
+    def _judge(self, data: tuple[str, bytes], refused: set[TypeName]) -> Any:
+        if not all(_is_data(*item) for item in refused):
+            return super()._judge(data, refused)
+        widened = self.with_msgpack_allowlist(refused)
+        self._allowed_msgpack_modules = widened._allowed_msgpack_modules  # noqa: SLF001 -- of our own class: remembered
+        return widened.loads_typed(data)
+
+
+def _is_data(module: str, name: str) -> bool:
+    """Whether this is a class of an imported module that only holds values."""
+    found: Any = sys.modules.get(module)
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    if not isinstance(found, type):
+        return False
+    return issubclass(found, BaseModel | Enum) or is_dataclass(found) or hasattr(found, "_fields")
 
 
 @lru_cache(maxsize=1)
@@ -57,9 +92,9 @@ def _blocked() -> threading.local:
     heard = threading.local()
 
     def hear(event: SerdeEvent) -> None:
-        names = getattr(heard, "names", None)
-        if names is not None and event["kind"] == "msgpack_blocked":
-            names.append(f"{event['module']}.{event['name']}")
+        types = getattr(heard, "types", None)
+        if types is not None and event["kind"] == "msgpack_blocked":
+            types.add((event["module"], event["name"]))
 
     register_serde_event_listener(hear)
     return heard
