@@ -51,7 +51,7 @@ class Settings(BaseSettings):
     )
     allowed_types: str = Field(
         default="",
-        description="Types a checkpoint may hold beside data classes (models, enums) of the app: `module:Name`, ...; `*`: all.",
+        description="Types that checkpoints may hold beside data classes of the app: `module:Name`, ...; `*` for all.",
     )
     show_errors: bool = Field(
         default=True,

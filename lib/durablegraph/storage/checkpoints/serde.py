@@ -56,16 +56,16 @@ class StrictSerializer(JsonPlusSerializer):
         named = ", ".join(sorted(".".join(item) for item in refused))
         raise TypeNotAllowedError(
             f"a checkpoint holds a value of type {named}, which is not allowed: pass allowed_types=[…] to the saver "
-            "(DURABLEGRAPH_ALLOWED_TYPES in an app), or set LANGGRAPH_STRICT_MSGPACK=true before langgraph is imported, "
-            "so that each graph brings the types of its own state"
+            "(DURABLEGRAPH_ALLOWED_TYPES in an app), or set LANGGRAPH_STRICT_MSGPACK=true before langgraph is "
+            "imported, so that each graph brings the types of its own state"
         )
 
 
 class AppSerializer(StrictSerializer):
     """The serialiser of an app's runs: also rebuilds data classes of modules that this process has imported itself.
 
-    A graph may keep a value whose type its schema does not name (``Any``, a structured answer), and has to find it again
-    as it was. Models, dataclasses, enums and named tuples only hold values; anything else is refused all the same.
+    A graph may keep a value whose type its schema does not name (``Any``, a structured answer), and has to find it
+    again as it was. Models, dataclasses, enums and named tuples only hold values; anything else is refused all the same.
     """
 
     def _judge(self, data: tuple[str, bytes], refused: set[TypeName]) -> Any:
