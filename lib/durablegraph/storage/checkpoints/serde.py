@@ -65,7 +65,7 @@ class AppSerializer(StrictSerializer):
     """The serialiser of an app's runs: also rebuilds data classes of modules that this process has imported itself.
 
     A graph may keep a value whose type its schema does not name (``Any``, a structured answer), and has to find it
-    again as it was. Models, dataclasses, enums and named tuples only hold values; anything else is refused all the same.
+    again as it was. Models, dataclasses, enums and named tuples only hold values; all else is refused as ever.
     """
 
     def _judge(self, data: tuple[str, bytes], refused: set[TypeName]) -> Any:
