@@ -1,4 +1,4 @@
-"""Tests of Durable apps: any Functions app, or graphs alone, in this process, in memory, on a clock that the test moves.
+"""Tests of Durable apps: any Functions app, or graphs alone, in this process and in memory, on a clock that tests move.
 
 ::
 
@@ -8,7 +8,8 @@
         app.clock.advance(hours=72)
         assert run.until_end().output == "escalated"
 
-pytest finds the fixture `durable_app` by itself; `DurableApp` is the same without pytest. Needs `durablegraph[testing]`.
+pytest finds the fixture `durable_app` by itself; `DurableApp` is the same without pytest. Install
+`durablegraph[testing]`.
 """
 
 import importlib

@@ -4,10 +4,10 @@ import json
 import tempfile
 import uuid
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import httpx
 
@@ -21,7 +21,7 @@ from durablegraph.testing.living import LivingApp, Options
 from durablegraph.testing.loops import LoopThread
 from durablegraph.testing.moments import Moment
 from durablegraph.testing.orchestrations import Entity, Orchestration
-from durablegraph.testing.replaying import replay_file
+from durablegraph.testing.replaying import read_turns, replay
 from durablegraph.testing.runs import Run, call_api
 from durablegraph.testing.verdicts import CrashNeverCame, WrongEnd
 
@@ -33,6 +33,8 @@ class DurableApp:
     nothing more can happen before the clock moves; between two calls nothing happens. Methods block: in an async test
     they block its loop, which the app does not use. Without a Functions app of your own, `graphs` alone will do.
     """
+
+    _open: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -50,8 +52,14 @@ class DurableApp:
         `parallel` activities run at once, one by default so that a test takes the same course each time; `limit` is the
         longest that one call may take, in seconds of real time. Raises the host's errors for an app that does not load.
         """
+        if DurableApp._open:
+            raise RuntimeError(
+                "Another app is open in this process, which has one environment and one set of modules: "
+                "close() it first."
+            )
         place = Path(folder).resolve() if folder is not None else template() if graphs is not None else Path.cwd()
         options = Options(place, graphs, dict(settings or {}), now, parallel, limit)
+        DurableApp._open = True
         self._state = tempfile.TemporaryDirectory(prefix="durablegraph-")
         self._thread = LoopThread()
         self._closed = False
@@ -186,7 +194,7 @@ class DurableApp:
 
     def assert_replays(self, file: str | Path) -> None:
         """Each turn in the file, and each beginning of it, is answered by this app as it was. See `assert_replays`."""
-        self._thread.call(replay_file(self._living, Path(file)))
+        self._thread.call(replay(self._living, read_turns(Path(file)), Path(file)))
 
     def _value(self, name: str, work: Any) -> Any:
         async def run() -> InvocationResult:
@@ -213,6 +221,7 @@ class DurableApp:
         finally:
             self._thread.close()
             self._state.cleanup()
+            DurableApp._open = False
 
     def _check_orders(self) -> None:
         if left := self._living.orders.open():

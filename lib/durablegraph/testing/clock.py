@@ -38,7 +38,13 @@ class Clock:
         return self._clock.next_due()
 
     def advance(
-        self, delta: timedelta | None = None, *, days: float = 0, hours: float = 0, minutes: float = 0, seconds: float = 0
+        self,
+        delta: timedelta | None = None,
+        *,
+        days: float = 0,
+        hours: float = 0,
+        minutes: float = 0,
+        seconds: float = 0,
     ) -> None:
         """Move on; what falls due on the way happens in order, each at its own moment, before this returns."""
         moved = (delta or timedelta()) + timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)

@@ -1,4 +1,4 @@
-"""One life of the embedded host, in memory: hub, HTTP front and worker on one event loop, without a listening socket."""
+"""One life of the embedded host, in memory: hub, HTTP front and worker on one event loop, without a socket."""
 
 import json
 import os
@@ -157,7 +157,9 @@ class MemoryHost:
         prepared = self._setting.prepared
         timer = read_timer(function, prepared.environment, prepared.zone)
         text = json.dumps(request_text(timer, Due(now, past_due=False), TimerStatus(now, now, now)))
-        return await self.call(Invocation(str(uuid.uuid4()), function.name, "timer", {timer.binding: Datum("json", text)}))
+        return await self.call(
+            Invocation(str(uuid.uuid4()), function.name, "timer", {timer.binding: Datum("json", text)})
+        )
 
     def _binding(self) -> ClientBinding:
         prepared = self._setting.prepared
@@ -228,9 +230,7 @@ def _options(setting: Setting) -> DurableOptions:
     """The app's options; timers fire exactly when they are due, and so many calls run at once as the test wants."""
     options = setting.prepared.durable
     room = setting.parallel
-    return replace(
-        options, timers_fire_early=False, max_activities=room, max_orchestrators=room, max_entities=room
-    )
+    return replace(options, timers_fire_early=False, max_activities=room, max_orchestrators=room, max_entities=room)
 
 
 def listening(present: Callable[[], MemoryHost], rpc: Callable[[Any, Any, Any], Awaitable[None]]) -> Any:

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import httpx
+from starlette.requests import Request
+from starlette.responses import Response
 
 from durablegraph.host.front.keys import KeyRing
 from durablegraph.host.front.listening import Listener
@@ -150,7 +152,7 @@ class LivingApp:
     async def until(
         self, reached: Callable[[], Awaitable[bool]], within: timedelta, waits_for: Callable[[], Awaitable[str]]
     ) -> None:
-        """Let time pass from one due moment to the next until `reached`. Raises Stuck, which says what is waited for."""
+        """Let time pass from one due moment to the next until `reached`. Raises Stuck: what is waited for."""
         latest = self.clock.now() + within
         stop = time.monotonic() + self.options.limit
         while True:
@@ -195,9 +197,13 @@ class LivingApp:
     async def listen(self) -> None:
         """Serve the loopback port, which is needed by durable clients in functions and by nobody else."""
         if self._serving is None:
-            rpc = Rpc(lambda request, parts: self.host.respond(request, parts), None)
+            rpc = Rpc(self._respond, None)
             self._listener = Listener(listening(lambda: self.host, rpc), self._prepared.bound)
             self._serving = asyncio.create_task(self._listener.run_until_stopped(), name="listener")
+
+    async def _respond(self, request: Request, parts: list[str]) -> Response:
+        """Answer a durable client, in whichever life it asks."""
+        return await self.host.respond(request, parts)
 
     def die(self, moment: Moment) -> None:
         """Order a death."""

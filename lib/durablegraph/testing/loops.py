@@ -22,6 +22,9 @@ class LoopThread:
         if threading.current_thread() is self._thread:
             work.close()
             raise RuntimeError("The app's own functions cannot drive the app: call this from the test.")
+        if self.loop.is_closed():
+            work.close()
+            raise RuntimeError("The app is closed: open another one, or make this call before close().")
         future = asyncio.run_coroutine_threadsafe(work, self.loop)
         try:
             return future.result()

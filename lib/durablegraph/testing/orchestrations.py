@@ -88,7 +88,7 @@ class Orchestration:
         return self._until(waiting, within)
 
     def raise_event(self, name: str, value: Any = None) -> Self:
-        """Raise an external event with any JSON, as Durable's webhook does; carry the orchestration as far as it goes now.
+        """Raise an external event with any JSON, as Durable's webhook does, and carry on as far as it goes now.
 
         The SDK's own client encodes a value once more: an orchestrator that hears from `client.raise_event` gets a
         string with JSON in it. Give `json.dumps(value)` to see that.

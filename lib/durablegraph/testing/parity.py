@@ -15,6 +15,7 @@ from durablegraph.graphs.jsonable import jsonable
 from durablegraph.testing.app import DurableApp
 from durablegraph.testing.moments import Moment
 from durablegraph.testing.runs import Run
+from durablegraph.testing.verdicts import WrongEnd
 
 Answers = Sequence[Any] | Callable[[Any], Any]
 _RANDOM = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
@@ -46,7 +47,7 @@ def assert_equals_plain_invoke(
     """The durable run of a graph takes the course that plain LangGraph takes; its final values, as JSON.
 
     Compared: final values, checkpoints (values, source and step of each), the nodes of each super-step in order,
-    interrupts, and the error's type and text. Random ids (UUIDs) are taken to be equal. `answers` are given to interrupts in their
+    interrupts, and the error's type and text. Random ids (UUIDs) are equal. `answers` are given to interrupts in their
     order, or are a function from an interrupt's value to its answer. `crash_at` and `deliver_twice` are ordered before
     the durable run begins. Raises AssertionError that names the first difference. The graph runs twice, so its effects
     happen twice: give it fakes.
@@ -73,7 +74,8 @@ class _Answering:
             return self._answers(value)
         if self._given >= len(self._answers):
             raise AssertionError(
-                f"Found the interrupt {value!r} after {self._given} answers, expected no more: give it one in `answers`."
+                f"Found the interrupt {value!r} after {self._given} answers, expected no more: "
+                "give it one in `answers`."
             )
         self._given += 1
         return self._answers[self._given - 1]
@@ -146,8 +148,6 @@ def _durable(app: DurableApp, graph_input: Any, answering: _Answering, config: d
 
 def _waiting(run: Run) -> bool:
     """Whether the run stops at something; time passes until it stops or ends."""
-    from durablegraph.testing.verdicts import WrongEnd  # noqa: PLC0415
-
     try:
         run.until_interrupt()
     except WrongEnd:
@@ -157,13 +157,17 @@ def _waiting(run: Run) -> bool:
 
 def _compare(plain: _Course, durable: _Course) -> None:
     if plain.error != durable.error:
-        raise AssertionError(f"Plain invoke ended with {plain.error or 'no error'}, the durable run with {durable.error}.")
+        raise AssertionError(
+            f"Plain invoke ended with {plain.error or 'no error'}, the durable run with {durable.error}."
+        )
     if plain.asked != durable.asked:
         raise AssertionError(f"Plain invoke asked {plain.asked}, the durable run {durable.asked}.")
     for number, (one, other) in enumerate(zip(plain.checkpoints, durable.checkpoints, strict=False)):
         for name, was, found in zip(("source", "step", "next nodes", "values"), one, other, strict=True):
             if was != found:
-                raise AssertionError(f"Checkpoint {number}: {name} of plain invoke: {was!r}; of the durable run: {found!r}")
+                raise AssertionError(
+                    f"Checkpoint {number}: {name} of plain invoke: {was!r}; of the durable run: {found!r}"
+                )
     if len(plain.checkpoints) != len(durable.checkpoints):
         steps = [[item[1] for item in course.checkpoints] for course in (plain, durable)]
         raise AssertionError(f"Plain invoke made checkpoints of the steps {steps[0]}, the durable run {steps[1]}.")

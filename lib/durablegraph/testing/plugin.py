@@ -15,7 +15,9 @@ OpenApp = Callable[..., "DurableApp"]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the ini option."""
-    parser.addini(_INI, "Folder of the Functions app that durable_app() opens, from the root (durablegraph).", default="")
+    parser.addini(
+        _INI, "Folder of the Functions app that durable_app() opens, from the root (durablegraph).", default=""
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from durablegraph.testing.runs import Run
 
 _ADVICE = (
-    "Instances in flight have this history and would fail. Keep the orchestrator as it was and give the new one another "
-    "name, or let the old instances end first."
+    "Instances in flight have this history and would fail. Keep the orchestrator as it was and give the new one "
+    "another name, or let the old instances end first."
 )
 
 
@@ -55,11 +55,16 @@ def assert_replays(file: str | Path, *, app: "str | Path | DurableApp | None" = 
         opened.assert_replays(file)
 
 
-async def replay_file(living: LivingApp, file: Path) -> None:
-    """Replay a file in an open app."""
+def read_turns(file: Path) -> list[dict[str, Any]]:
+    """The turns in a file. Raises ValueError when there are none."""
     turns = json.loads(file.read_text(encoding="utf-8"))
     if not isinstance(turns, list) or not turns:
         raise ValueError(f"{file}: found no turns, expected a JSON array of them, as record_history writes it.")
+    return turns
+
+
+async def replay(living: LivingApp, turns: list[dict[str, Any]], file: Path) -> None:
+    """Replay the turns of a file in an open app."""
     for number, stored in enumerate(turns, 1):
         function = living.host.find(_name(stored["request"], file), "orchestrator")
         await _replay_turn(living, function, stored, f"{file.name}, turn {number}")
@@ -91,8 +96,12 @@ def _compare(was: Turn, now: Turn, place: str, *, whole: bool) -> None:
     if was.error is None and now.error is not None:
         raise NotDeterministic(f"{place}: it was answered, and fails now: {now.error.partition('$OutOfProcData')[0]}")
     if before != after:
-        changed = sorted(name for name in {**(before or {}), **(after or {})} if (before or {}).get(name) != (after or {}).get(name))
-        shown = "; ".join(f"{name} was {(before or {}).get(name)!r}, is {(after or {}).get(name)!r}" for name in changed)
+        changed = sorted(
+            name for name in {**(before or {}), **(after or {})} if (before or {}).get(name) != (after or {}).get(name)
+        )
+        shown = "; ".join(
+            f"{name} was {(before or {}).get(name)!r}, is {(after or {}).get(name)!r}" for name in changed
+        )
         raise NotDeterministic(f"{place}: the operations are the same, but {shown[:1000]}. {_ADVICE}")
 
 

@@ -29,9 +29,9 @@ async def call_api(
     query: Mapping[str, str] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Any:
-    """The answer's body of a route, by its name in the route table, when all that follows has happened. Raises Refused."""
+    """The answer's body of a route, by the route's name, when all that follows has happened. Raises Refused."""
     chosen = by_name()[route]
-    url = f"{living.address}/api/{chosen.template.format(**{**path})}"
+    url = f"{living.address}/api/{chosen.template.format(**path)}"
     content = b"" if body is None and chosen.takes is None else json.dumps(body).encode()
     request = ApiRequest(chosen.method, url, path, query or {}, headers or {}, content)
 
@@ -179,7 +179,9 @@ async def told_of(living: LivingApp, run: ShownRun) -> str:
     if run.status in _ENDED:
         return f"{head}."
     questions = [
-        f"{item.id} of node {item.node!r}: {json.dumps(item.value)[:300]}" for item in run.interrupts if not item.answered
+        f"{item.id} of node {item.node!r}: {json.dumps(item.value)[:300]}"
+        for item in run.interrupts
+        if not item.answered
     ]
     if questions:
         return f"{head} and waits for answers (run.answer(...)) to {'; '.join(questions)}."

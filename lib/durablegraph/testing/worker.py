@@ -97,6 +97,8 @@ def turn_of(call: Invocation, result: InvocationResult) -> Turn:
 
 
 async def _never() -> NoReturn:
+    if _cancelled():  # by a cancellation that `wait_for` swallowed because its call had just ended
+        raise asyncio.CancelledError
     await asyncio.get_running_loop().create_future()
     raise AssertionError("unreachable: the future is only ever cancelled")
 

@@ -149,7 +149,7 @@ def test_an_event_that_never_comes_is_not_the_one_that_is_waited_for(samples):
 def test_unknown_names_are_answered_with_the_known_ones(samples):
     with pytest.raises(LookupError, match=r"orchestrator function 'ask'.*ask_for_approval, monitor"):
         samples.orchestrate("ask")
-    with pytest.raises(LookupError, match="entity function 'a'.*account"):
+    with pytest.raises(LookupError, match=r"entity function 'a'.*account"):
         samples.entity("a", "b")
 
 

@@ -71,8 +71,8 @@ def test_a_crash_while_an_orchestration_waits_loses_its_process_and_nothing_else
 def test_the_tests_own_patches_outlive_a_crash(durable_app, monkeypatch):
     monkeypatch.syspath_prepend(str(SAMPLES))
     ledger = importlib.import_module("ledger")
-    monkeypatch.setattr(ledger, "note", lambda text: heard.append(text))
     heard = []
+    monkeypatch.setattr(ledger, "note", heard.append)
     app = durable_app(SAMPLES)
     run = app.orchestrate("ask_for_approval", {"manager": "kim"})
     app.crash()

@@ -28,7 +28,7 @@ class State(TypedDict, total=False):
 
 
 def note(text):
-    return lambda state: {"log": [text]}
+    return lambda _: {"log": [text]}
 
 
 def ask(state):
@@ -53,7 +53,9 @@ def fan():
     builder.add_node("part", lambda state: {"log": [f"part {state['amount']}"]})
     builder.add_node("ask", ask)
     builder.add_edge(START, "split")
-    builder.add_conditional_edges("split", lambda _: [*(Send("part", {"amount": n}) for n in range(3)), Send("ask", {"amount": 9})])
+    builder.add_conditional_edges(
+        "split", lambda _: [*(Send("part", {"amount": n}) for n in range(3)), Send("ask", {"amount": 9})]
+    )
     return builder.compile()
 
 
@@ -96,7 +98,7 @@ def test_a_run_that_waits_for_an_answer_is_not_waited_for(app):
 def test_a_run_that_fails_says_where(app):
     run = app.start("failing", {"amount": 1}).until_end()
     assert (run.status, run.error.type, run.error.node) == ("failed", "ZeroDivisionError", "boom")
-    with pytest.raises(WrongEnd, match="ended without an interrupt.*ZeroDivisionError in node 'boom'"):
+    with pytest.raises(WrongEnd, match=r"ended without an interrupt.*ZeroDivisionError in node 'boom'"):
         run.until_interrupt()
 
 
@@ -180,7 +182,7 @@ def test_nodes_run_once_however_often_the_activity_is_delivered(durable_app):
     app.deliver_twice()
     assert app.start("pay", {"amount": 5}).until_end().output["log"] == ["paid"]
     assert ran == [5]
-    assert len(app.activities) == 4
+    assert len(app.activities) == 2
 
 
 def test_settings_are_the_apps(durable_app):
