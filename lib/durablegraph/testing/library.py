@@ -1,27 +1,33 @@
-"""The library's own state in this process: which graphs it has and where it keeps things. In memory, for one life."""
+"""The library's own state in this process: which graphs it has and where it keeps things. In memory, for one life.
+
+LangGraph and the storage are imported when an app needs them: other apps are tested without.
+"""
 
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from durablegraph import clock, opening, settings
-from durablegraph.graphs import registry
-from durablegraph.services import Services
-from durablegraph.storage.checkpoints import BlobCheckpointSaver
-from durablegraph.storage.items import ItemStore
-from durablegraph.storage.node_cache import NodeCache
+import durablegraph
+from durablegraph import clock
 from durablegraph.storage.objects import ObjectStore
 from durablegraph.testing.clock import LoopClock
+
+if TYPE_CHECKING:
+    from durablegraph.graphs.registry import Registry
+    from durablegraph.services import Services
+    from durablegraph.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
 class Doors:
     """The services of the app under test, and the same for the test itself, where nothing fails."""
 
-    app: Services
-    test: Services
+    app: "Services"
+    test: "Services"
 
 
 class LibraryState:
@@ -29,7 +35,8 @@ class LibraryState:
 
     def __init__(self, time: LoopClock) -> None:
         self._time = time
-        self._registered = registry.registered()
+        known = sys.modules.get(_REGISTRY)
+        self._registered: Mapping[str, object] = known.registered() if known is not None else {}
 
     def enter(self) -> None:
         """Begin a life: nothing is open, nothing but what the test registered is registered."""
@@ -39,11 +46,14 @@ class LibraryState:
 
     def open(self, objects: ObjectStore, raw: ObjectStore, graphs: Mapping[str, object] | None) -> Doors:
         """Open the services on `objects`; the graphs are those given, else those of the app's folder and code."""
+        from durablegraph import opening, settings  # noqa: PLC0415 -- see above
+        from durablegraph.graphs.registry import Registry  # noqa: PLC0415 -- as above
+
         chosen = settings.load()
         if graphs is None:
             known = opening.open_services(chosen, os.environ, opening.app_folder(os.environ)).graphs
         else:
-            known = registry.Registry()
+            known = Registry()
             for name, graph in graphs.items():
                 known.register(name, graph)
         doors = Doors(_services(chosen, objects, known), _services(chosen, raw, known))
@@ -60,21 +70,26 @@ class LibraryState:
         return self._time.now()
 
     @staticmethod
-    def _install(services: Services | None) -> None:
-        opening._opened = services  # noqa: SLF001 -- a process has one set of services, and this one stands for many
+    def _install(services: "Services | None") -> None:
+        opening: Any = sys.modules.get(_OPENING)
+        if opening is not None:
+            opening._opened = services  # noqa: SLF001 -- a process has one set of services, and this one is many
 
     def _restore(self) -> None:
-        known = registry._in_code  # noqa: SLF001 -- as above: graphs registered by an app go with its process
-        known.clear()
-        known.update(self._registered)
+        registry: Any = sys.modules.get(_REGISTRY)
+        if registry is not None:
+            known = registry._in_code  # noqa: SLF001 -- as above: graphs that an app registered go with its process
+            known.clear()
+            known.update(self._registered)
 
 
 _REAL_NOW = clock.now
+_OPENING, _REGISTRY = "durablegraph.opening", "durablegraph.graphs.registry"
 
 
 def template() -> Path:
     """The folder of the triggers that run graphs. Raises FileNotFoundError that says how to name one."""
-    package = Path(opening.__file__).parent
+    package = Path(str(durablegraph.__file__)).parent
     for folder in (package / "template", package.parents[1]):
         if (folder / "function_app.py").is_file() and (folder / "orchestrators").is_dir():
             return folder
@@ -84,6 +99,12 @@ def template() -> Path:
     )
 
 
-def _services(chosen: settings.Settings, objects: ObjectStore, graphs: registry.Registry) -> Services:
+def _services(chosen: "Settings", objects: ObjectStore, graphs: "Registry") -> "Services":
+    from durablegraph import opening  # noqa: PLC0415 -- see above
+    from durablegraph.services import Services  # noqa: PLC0415 -- as above
+    from durablegraph.storage.checkpoints import BlobCheckpointSaver  # noqa: PLC0415 -- as above
+    from durablegraph.storage.items import ItemStore  # noqa: PLC0415 -- as above
+    from durablegraph.storage.node_cache import NodeCache  # noqa: PLC0415 -- as above
+
     saver = BlobCheckpointSaver(objects, allowed_types=opening.allowed(chosen.allowed_types))
     return Services(chosen, objects, saver, graphs, ItemStore(objects), NodeCache(objects))

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import httpx
 from starlette.requests import Request
@@ -32,6 +32,9 @@ from durablegraph.testing.sdk import forget_session
 from durablegraph.testing.verdicts import HostDied, NotDeterministic, Stuck
 from durablegraph.testing.waiting import told_in_flight
 from durablegraph.testing.worker import Deliveries
+
+if TYPE_CHECKING:
+    from durablegraph.services import Services
 
 Result = TypeVar("Result")
 _HUB_SETTING = "DURABLEGRAPH_HUB"
@@ -84,6 +87,13 @@ class LivingApp:
     def client(self) -> HubClient:
         """The task hub's client, in the present life."""
         return self.host.hub.client
+
+    @property
+    def services(self) -> "Services":
+        """The test's own services in the present life. Raises LookupError for an app that runs no graphs."""
+        if self.doors is None:
+            raise LookupError("This app has none of durablegraph's triggers, so it has no runs: use orchestrate().")
+        return self.doors.test
 
     # -- lives -----------------------------------------------------------------------------------------------------
     async def open(self, left: bytes | None = None) -> None:

@@ -7,8 +7,6 @@ from typing import Any, Self
 
 from durablegraph.api.http import ApiRequest, ApiResponse
 from durablegraph.api.resources import ShownFailure, ShownInterrupt, ShownRun
-from durablegraph.api.routes import by_name
-from durablegraph.api.serving import serve
 from durablegraph.testing.instances import HubInstances
 from durablegraph.testing.living import LivingApp
 from durablegraph.testing.loops import LoopThread
@@ -30,16 +28,16 @@ async def call_api(
     headers: Mapping[str, str] | None = None,
 ) -> Any:
     """The answer's body of a route, by the route's name, when all that follows has happened. Raises Refused."""
+    from durablegraph.api.routes import by_name  # noqa: PLC0415 -- it imports LangGraph, which other apps do without
+    from durablegraph.api.serving import serve  # noqa: PLC0415 -- as above
+
     chosen = by_name()[route]
     url = f"{living.address}/api/{chosen.template.format(**path)}"
     content = b"" if body is None and chosen.takes is None else json.dumps(body).encode()
     request = ApiRequest(chosen.method, url, path, query or {}, headers or {}, content)
 
     async def answered() -> ApiResponse:
-        if living.doors is None:
-            raise LookupError("This app has none of durablegraph's triggers, so it has no runs: use orchestrate().")
-        instances = HubInstances(living.client)
-        return await serve(chosen, living.doors.test, instances, request, living.clock.now)
+        return await serve(chosen, living.services, HubInstances(living.client), request, living.clock.now)
 
     response = await living.do(answered, known=lambda: None)
     await living.settle()
