@@ -8,10 +8,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PORT ?= 7071
 
-.PHONY: help run test check unit bench docs conformance clean
+.PHONY: help run test check unit bench docs conformance proof test-host clean
 
 help: ## What can be made
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 $(VENV)/.run: pyproject.toml
 	@test -n "$(PYTHON)" || { echo "No Python 3.11, 3.12 or 3.13 found: install one, or name it: make PYTHON=/path/to/python3.12"; exit 1; }
@@ -49,6 +49,12 @@ docs: $(VENV)/.test ## The generated reference pages
 conformance: $(VENV)/.test ## LangGraph's own tests through our super-steps: make conformance LANGGRAPH=DIR
 	@test -n "$(LANGGRAPH)" || { echo "Name an unpacked source distribution of langgraph: make conformance LANGGRAPH=DIR"; exit 1; }
 	$(BIN)/python -m tests.conformance.langgraph --upstream $(LANGGRAPH)
+
+proof: $(VENV)/.test ## Kill a run 25 times at random and judge how it ends: make proof [SEED=N] [KILLS=N]
+	$(BIN)/python -m proof $(if $(SEED),--seed $(SEED)) $(if $(KILLS),--kills $(KILLS))
+
+test-host: $(VENV)/.test ## The tests and recordings on the host at FUNCTIONS_HOST, or on `func` from the PATH
+	$(BIN)/python -m tests.host $(ONLY)
 
 clean: ## Remove what was made
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist build

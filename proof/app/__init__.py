@@ -1,0 +1,1 @@
+"""The app that is proven with: its graph and its langgraph.json."""
