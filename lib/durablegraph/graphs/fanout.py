@@ -9,18 +9,16 @@ Not for a super-step that a `Command` enters: its tasks cannot be told beforehan
 """
 
 from asyncio import CancelledError
-from collections.abc import AsyncGenerator, Collection, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Any
 
-from langchain_core.runnables import RunnableConfig
 from langgraph.cache.base import BaseCache
-from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointMetadata, CheckpointTuple
+from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 from langgraph.errors import GraphDrained
 from langgraph.runtime import RunControl
 from langgraph.store.base import BaseStore
 from langgraph.types import Command
-from typing_extensions import override
 
 from durablegraph.errors import InvariantBroken, RunError, StaleHead
 from durablegraph.graphs.calling import call_config, head_of, prepared
@@ -39,17 +37,13 @@ from durablegraph.graphs.control import StepControl
 from durablegraph.graphs.faults import raise_fault
 from durablegraph.graphs.internals import (
     Graph,
-    TaskStatus,
-    namespace,
     statuses,
-    with_handlers_done,
     with_sends_blanked,
     with_tasks_done,
 )
-from durablegraph.graphs.journal import STOPPED, mark_task, marked
+from durablegraph.graphs.journal import STOPPED, mark_task
 from durablegraph.graphs.parts import Parts, TaskParts
-from durablegraph.graphs.saver_view import Fence, Writes
-from durablegraph.graphs.watching import Watching
+from durablegraph.graphs.task_watch import TaskWatch
 
 NOWHERE = ("\0nowhere",)
 """Static breakpoints that match no node; an empty list would mean the graph's own, which the commit looks at."""
@@ -155,7 +149,7 @@ class TaskStep:
                 yield part
 
     async def _run(
-        self, head: CheckpointTuple, watching: "TaskWatch", seen: Parts, opened: Sequence[str]
+        self, head: CheckpointTuple, watching: TaskWatch, seen: Parts, opened: Sequence[str]
     ) -> AsyncGenerator[Any, None]:
         graph, shown = with_sends_blanked(self._graph, head, frozenset(self._chunk.sends))
         others = {*self._chunk.fence, *self._chunk.ids} - {*opened}
@@ -181,7 +175,7 @@ class TaskStep:
             await self._mark_stopped(head, watching)
         self._outcome = watching.outcome(failures, executed=True)
 
-    async def _mark_stopped(self, head: CheckpointTuple, watching: "TaskWatch") -> None:
+    async def _mark_stopped(self, head: CheckpointTuple, watching: TaskWatch) -> None:
         """The graph returned without having come to its commit: what does not ask stopped inside a subgraph."""
         if self._control.step_done:
             return
@@ -200,80 +194,6 @@ class TaskStep:
             "interrupt_before": NOWHERE,
             "interrupt_after": NOWHERE,
         }
-
-
-class TaskWatch(Watching):
-    """Keeps the root graph from committing, and notes what becomes of the chunk's tasks."""
-
-    def __init__(
-        self, graph: Graph, head: CheckpointTuple, control: StepControl, chunk: Chunk, *, replay: Replay | None
-    ) -> None:
-        super().__init__(graph, head, replay=replay, addressed=False)
-        self._control = control
-        self._ids = chunk.ids
-        self._base = head
-        self._stored: list[tuple[str, str, Any]] = list(head.pending_writes or ())
-        self.stopped = {str(task) for task in marked(head, STOPPED) if task in chunk.ids}
-
-    def show(self, head: CheckpointTuple) -> None:
-        """What LangGraph is to see as the head."""
-        self._head = head
-
-    def status_of(self) -> dict[str, TaskStatus]:
-        """The status of each task that has stored anything, by id."""
-        now = self._base._replace(pending_writes=self._stored)
-        return statuses(with_handlers_done(self._graph, now).pending_writes)
-
-    def open_tasks(self, request: StepRequest) -> list[str]:
-        """Our tasks that there is something to do for, now that the request answers what it answers."""
-        found = self.status_of()
-        stopped = () if request.kind == "proceed" else self.stopped
-        return [
-            task
-            for task in self._ids
-            if task not in stopped and (task not in found or _open(found[task], request.resume.keys()))
-        ]
-
-    def unfinished(self) -> list[str]:
-        """Our tasks that have not finished."""
-        found = self.status_of()
-        return [task for task in self._ids if task not in found or not found[task].finished]
-
-    def outcome(self, failures: tuple[TaskFailure, ...], *, executed: bool) -> ChunkOutcome:
-        """What became of our tasks."""
-        found = {task: status for task, status in self.status_of().items() if task in self._ids}
-        failed = {failure.id for failure in failures}
-        return ChunkOutcome(
-            finished=tuple(task for task in self._ids if task in found and found[task].finished and task not in failed),
-            asking=tuple(task for task in self._ids if task in found and found[task].pending_interrupts),
-            failures=failures,
-            stopped=tuple(task for task in self._ids if task in self.stopped),
-            executed=executed,
-            replay=self.replay,
-        )
-
-    @override
-    def saving(
-        self, config: RunnableConfig, metadata: CheckpointMetadata
-    ) -> tuple[CheckpointMetadata, Fence | None] | None:
-        if namespace(config):
-            return metadata, None
-        self._control.end_step()
-        return None
-
-    @override
-    def writing(self, config: RunnableConfig, writes: Writes, task_id: str) -> Writes | None:
-        if not namespace(config):
-            self.note_failures(writes, task_id)
-            self._stored = [write for write in self._stored if write[0] != task_id]
-            self._stored += [(task_id, channel, value) for channel, value in writes]
-        return writes
-
-
-def _open(status: TaskStatus, answered: Collection[str]) -> bool:
-    if status.finished:
-        return False
-    return not status.pending_interrupts or any(question.id in answered for question in status.pending_interrupts)
 
 
 def _planned(request: StepRequest, found: CheckpointTuple | None) -> CheckpointTuple:
