@@ -1,0 +1,92 @@
+"""The comparison of transcripts: equal where they are, and a difference where a host says something else."""
+
+import copy
+import json
+
+import pytest
+
+from tests.host.places import given
+from tests.host.plugin import NEEDS_FOLDER, reason
+from tests.host.scenarios import MAY_DIFFER, failing, table
+from tests.host.transcripts import Compared, compare, differences, visible
+from tests.support.recorded import expectation, recorded_names
+
+RECORDED = expectation("s01_chain")["strict"]
+
+
+def transcript(status=200, output="done", child="x7"):
+    """A raw transcript, as the driver writes it."""
+    return {
+        "name": "s99_made_up",
+        "about": "made up",
+        "run": "ab12",
+        "labels": {f"s99-a-{child}": "a"},
+        "turns": [],
+        "steps": [
+            {
+                "kind": "http",
+                "t": 0.1,
+                "request": {"method": "GET", "path": f"/x/s99-a-{child}"},
+                "response": {"status": status, "headers": {"retry-after": "10"}, "body": None},
+            }
+        ],
+        "final": {f"s99-a-{child}": {"runtimeStatus": "Completed", "output": output, "historyEvents": []}},
+    }
+
+
+def test_transcripts_that_differ_in_ids_and_times_alone_are_equal():
+    found = compare("s99_made_up", transcript(), transcript(child="q9"), recorded=False)
+    assert found.equal
+    assert found.recording is None
+
+
+@pytest.mark.parametrize("changed", [transcript(status=202), transcript(output="other")])
+def test_another_status_or_output_is_a_difference(changed):
+    found = compare("s99_made_up", changed, transcript(), recorded=False)
+    assert found.embedded
+    assert not found.equal
+    assert failing([found]) == ["s99_made_up"]
+
+
+def test_a_header_or_a_history_event_that_is_missing_is_a_difference():
+    headless, shorter = transcript(), copy.deepcopy(RECORDED)
+    headless["steps"][0]["response"]["headers"] = {}
+    assert compare("s99_made_up", headless, transcript(), recorded=False).embedded
+    del shorter["instances"]["auto"]["final"]["historyEvents"][1]
+    assert differences(visible(RECORDED), visible(RECORDED)) == ()
+    (length, *_) = differences(visible(RECORDED), visible(shorter))
+    assert "historyEvents" in length
+
+
+def test_turns_and_names_of_children_are_left_to_hosts_with_a_trace():
+    shown = json.dumps(visible(RECORDED))
+    assert '"turns"' not in shown
+    assert "<a:0>" not in json.dumps(visible({"steps": ["<a:0>"], "instances": {"a:0": {"final": 1}}}))
+
+
+def test_a_scenario_that_may_differ_is_shown_and_does_not_count():
+    assert set(MAY_DIFFER) <= recorded_names()
+    excused = Compared("s03_timer", ("late",), None)
+    assert failing([excused]) == []
+    assert "does not count" in table([excused])
+
+
+def test_several_addresses_may_be_given():
+    assert [place.url for place in given({"FUNCTIONS_HOST": "http://a:1/, http://b:2"})] == ["http://a:1", "http://b:2"]
+    assert given({}) == []
+
+
+@pytest.mark.parametrize(
+    ("node", "fixtures", "folder", "why"),
+    [
+        ("tests/e2e/test_crash.py::test_a", [], True, "kills"),
+        ("tests/e2e/test_catalogue.py::test_a", ["host_of_two"], True, "two worker processes"),
+        ("tests/e2e/test_catalogue.py::test_a", ["host"], False, NEEDS_FOLDER),
+        ("tests/e2e/test_catalogue.py::test_a", ["host"], True, None),
+        ("tests/e2e/test_supervision.py::test_a_purged_instance_ends", ["host"], False, None),
+        ("tests/host/test_runs.py::test_a", [], False, None),
+    ],
+)
+def test_what_cannot_run_on_a_host_that_is_there_is_skipped_with_a_reason(node, fixtures, folder, why):
+    found = reason(node, fixtures, folder=folder)
+    assert found is None if why is None else why in found
