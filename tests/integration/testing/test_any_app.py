@@ -182,3 +182,27 @@ def test_the_process_is_the_tests_own_again_when_the_app_is_closed(durable_app):
 async def test_an_async_test_may_use_it_too(samples):
     run = samples.orchestrate("ask_for_approval", {"manager": "kim"})
     assert run.raise_event("Approval", "kim").output == "approved by kim"
+
+
+@pytest.mark.parametrize(("parallel", "present"), [(1, [1, 1, 1]), (3, [3, 3, 3])])
+def test_activities_run_one_by_one_unless_the_test_says_else(durable_app, parallel, present):
+    app = durable_app(SAMPLES, parallel=parallel)
+    assert app.orchestrate("fan_out").output == present
+
+
+def test_an_activity_that_does_not_end_is_named(durable_app):
+    app = durable_app(SAMPLES, limit=0.3)
+    with pytest.raises(
+        Stuck, match=r"did not end within 0\.3 s of real time\. Running: activity 'sleep' of instance i\."
+    ):
+        app.orchestrate("sleeper", 3600, instance_id="i")
+    assert app.orchestration("i").waits_for == ["the activity 'sleep'"]
+
+
+def test_a_crash_ends_an_activity_that_does_not_end(durable_app):
+    app = durable_app(SAMPLES, limit=0.3)
+    with pytest.raises(Stuck):
+        app.orchestrate("sleeper", 3600, instance_id="i")
+    with pytest.raises(Stuck, match="activity 'sleep'"):
+        app.crash()
+    assert [call.name for call in app.activities] == ["sleep", "sleep"]

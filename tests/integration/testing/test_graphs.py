@@ -2,6 +2,7 @@
 
 import operator
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated
 
 import pytest
@@ -221,3 +222,24 @@ def test_an_interrupt_without_an_answer_is_named():
 
 async def test_parity_is_checked_in_async_tests_too():
     assert_equals_plain_invoke(claim(), {"amount": 3}, answers=["yes"])
+
+
+def test_an_apps_own_graphs_run_in_memory_and_leave_nothing_in_its_folder(durable_app, tmp_path):
+    root = Path(__file__).parents[3]
+    before = sorted(root.iterdir())
+    app = durable_app(root, settings={"EXPENSE_LEDGER": str(tmp_path / "ledger.db")})
+    claim = {
+        "id": "c-7",
+        "employee": "Ada",
+        "category": "travel",
+        "amount": "740.00",
+        "receipt": True,
+        "spent_on": "2026-03-03",
+        "submitted_on": "2026-03-10",
+        "purpose": "three nights in Zurich",
+    }
+    run = app.start("expense_approval", {"claim": claim}).until_interrupt()
+    app.crash()
+    run.answer({"decision": "approve", "by": "kim"}).until_end()
+    assert run.output["booking"]
+    assert sorted(root.iterdir()) == before

@@ -1,5 +1,6 @@
 """The textbook patterns of Durable Functions, as anybody would write them: nothing here knows this project."""
 
+import asyncio
 import json
 import random
 from datetime import timedelta
@@ -94,6 +95,16 @@ def waiting_for_two(context):
     return got
 
 
+@app.orchestration_trigger(context_name="context")
+def fan_out(context):
+    return (yield context.task_all([context.call_activity("meet", number) for number in range(3)]))
+
+
+@app.orchestration_trigger(context_name="context")
+def sleeper(context):
+    yield context.call_activity("sleep", context.get_input())
+
+
 @app.entity_trigger(context_name="context")
 def account(context):
     balance = context.get_state(lambda: 0)
@@ -130,6 +141,22 @@ def charge(order: dict) -> str:
     if ledger.charges <= order["failures"]:
         raise ConnectionError("the bank is closed")
     return f"charged {ledger.charges}"
+
+
+@app.activity_trigger(input_name="number")
+async def meet(number: int) -> int:
+    """How many are here at once, this one included."""
+    ledger.present += 1
+    await asyncio.sleep(0.05)
+    present = ledger.present
+    await asyncio.sleep(0.05)
+    ledger.present -= 1
+    return present
+
+
+@app.activity_trigger(input_name="seconds")
+async def sleep(seconds: float) -> None:
+    await asyncio.sleep(seconds)
 
 
 @app.activity_trigger(input_name="seconds")

@@ -2,6 +2,7 @@
 
 notes: list[str] = []
 charges = 0
+present = 0
 
 
 def note(text: str) -> None:
