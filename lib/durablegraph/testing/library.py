@@ -38,11 +38,13 @@ class LibraryState:
         known = sys.modules.get(_REGISTRY)
         self._registered: Mapping[str, object] = known.registered() if known is not None else {}
 
-    def enter(self) -> None:
-        """Begin a life: nothing is open, nothing but what the test registered is registered."""
+    def enter(self, graphs: Mapping[str, object] | None) -> None:
+        """Begin a life: nothing is open, nothing is registered but what the test registered and these graphs."""
         clock.now = self._now
         self._install(None)
         self._restore()
+        for name, graph in (graphs or {}).items():
+            durablegraph.register(name, graph)
 
     def open(self, objects: ObjectStore, raw: ObjectStore, graphs: Mapping[str, object] | None) -> Doors:
         """Open the services on `objects`; the graphs are those given, else those of the app's folder and code."""

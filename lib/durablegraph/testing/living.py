@@ -99,7 +99,7 @@ class LivingApp:
     async def open(self, left: bytes | None = None) -> None:
         """Begin a life with what the one before left. Raises HostError when the app does not load."""
         self.life = Life(self.orders)
-        self._library.enter()
+        self._library.enter(self.options.graphs)
         self._premises.enter(self._prepared.environment)
         self.host = MemoryHost(self._setting, self.life)
         index = await self.host.load()

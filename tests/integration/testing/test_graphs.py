@@ -10,6 +10,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.types import Send, interrupt
 from typing_extensions import TypedDict
 
+from durablegraph.graphs.registry import registered
 from durablegraph.testing import (
     CrashNeverCame,
     DurableApp,
@@ -21,6 +22,8 @@ from durablegraph.testing import (
     assert_equals_plain_invoke,
     before_write,
 )
+
+ROOT = Path(__file__).parents[3]
 
 
 class State(TypedDict, total=False):
@@ -225,9 +228,8 @@ async def test_parity_is_checked_in_async_tests_too():
 
 
 def test_an_apps_own_graphs_run_in_memory_and_leave_nothing_in_its_folder(durable_app, tmp_path):
-    root = Path(__file__).parents[3]
-    before = sorted(root.iterdir())
-    app = durable_app(root, settings={"EXPENSE_LEDGER": str(tmp_path / "ledger.db")})
+    before = sorted(ROOT.iterdir())
+    app = durable_app(ROOT, settings={"EXPENSE_LEDGER": str(tmp_path / "ledger.db")})
     claim = {
         "id": "c-7",
         "employee": "Ada",
@@ -242,4 +244,13 @@ def test_an_apps_own_graphs_run_in_memory_and_leave_nothing_in_its_folder(durabl
     app.crash()
     run.answer({"decision": "approve", "by": "kim"}).until_end()
     assert run.output["booking"]
-    assert sorted(root.iterdir()) == before
+    assert sorted(ROOT.iterdir()) == before
+
+
+def test_triggers_without_a_langgraph_json_run_the_graphs_of_the_test(durable_app, tmp_path):
+    for name in ("function_app.py", "host.json", "orchestrators", "activities", "http_starters"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    app = durable_app(tmp_path, graphs={"claim": claim()})
+    assert app.start("claim", {"amount": 1}).until_interrupt().answer("yes").status == "completed"
+    app.close()
+    assert registered() == {}
