@@ -17,7 +17,8 @@ from proof.notes import Note, Notebook, open_tasks
 from proof.plan import AT_QUESTIONS, Moment, Planned
 
 THREAD = "proof"
-TICK = 0.02
+TICK, FAST_TICK = 0.02, 0.004
+ENDING_SECONDS = 2
 SIGN_SECONDS = 60
 RUN_SECONDS = 540
 ENDED = frozenset({"completed", "failed", "cancelled", "timed_out", "terminated"})
@@ -122,13 +123,27 @@ class Trial:
         """Kill at the moment that was planned. One that passes by while we wait comes again with the next node."""
         missing = self._inside - sum(kill.inside for kill in self.kills)
         moment = Moment.INSIDE if missing >= len(self._pending) else due.moment
-        notes = self.notebook.read()[self._life :]
-        if (moment is Moment.INSIDE and not open_tasks(notes)) or (moment is Moment.ENDING and notes[-1].kind != "end"):
+        if moment is Moment.INSIDE and not self._at_work():
+            return
+        if moment is Moment.ENDING and not await self._ending():
             return
         await asyncio.sleep(due.delay)
-        if moment is Moment.INSIDE and not open_tasks(self.notebook.read()[self._life :]):
+        if moment is Moment.INSIDE and not self._at_work():
             return
         await self._kill(api, due)
+
+    def _at_work(self) -> list[Note]:
+        """The tasks that have begun in this life of the host and have not ended."""
+        return open_tasks(self.notebook.read()[self._life :])
+
+    async def _ending(self) -> bool:
+        """Wait for a node that is at work to end; false when none is, or it takes long."""
+        deadline = time.monotonic() + ENDING_SECONDS
+        while self._at_work() and time.monotonic() < deadline:
+            await asyncio.sleep(FAST_TICK)
+            if self.notebook.read()[-1].kind == "end":
+                return True
+        return False
 
     async def _at_question(self, api: httpx.AsyncClient, question: str) -> None:
         """Kill while nobody has answered, if that is planned; else have both terminals answer, perhaps under a kill."""
