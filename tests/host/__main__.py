@@ -36,14 +36,15 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-def suite(place: Place) -> bool:
+def suite(place: Place, *, fresh: bool = False) -> bool:
     """The e2e suite and every case over HTTP; whether all passed."""
     say(f"\n== The project's app at {place.url}: the e2e suite")
     environment = {**os.environ, "FUNCTIONS_HOST": place.url}
     environment |= {"FUNCTIONS_APP": str(place.folder)} if place.folder else {}
     environment |= {"FUNCTIONS_STORAGE": place.storage} if place.storage else {}
+    environment |= {"FUNCTIONS_FRESH": "1"} if fresh else {}
     command = [sys.executable, "-m", "pytest", "-q", "-rfEs", "-p", "tests.host.plugin", "-p", "no:cacheprovider"]
-    command += ["-m", "not slow", "--timeout", "600", "tests/host/test_runs.py", "tests/e2e"]
+    command += ["-m", "not slow", "--timeout", "600", "tests/e2e", "tests/host/test_runs.py"]
     return subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode == 0
 
 
@@ -109,7 +110,7 @@ def on_core_tools(command: str, only: Sequence[str], folder: Path) -> int:
 def _hosted(host: CoreTools, app: Path) -> bool:
     host.start()
     try:
-        return suite(Place(host.url, app, DEVELOPMENT))
+        return suite(Place(host.url, app, DEVELOPMENT), fresh=True)
     finally:
         host.stop()
 

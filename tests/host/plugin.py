@@ -5,6 +5,7 @@ it, are skipped with the reason.
 """
 
 import os
+import secrets
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from durablegraph import BlobCheckpointSaver
 from tests.host.places import Place, given, keys
 from tests.support import drive
+from tests.support.catalogue_graphs.case import Case
 
 CANNOT = {
     "test_crash.py": "kills the host at moments that a hook inside the embedded host chooses",
@@ -19,23 +21,28 @@ CANNOT = {
     "test_docs.py": "starts the app with the commands that the pages print",
     "test_apps.py": "gives the host the address of a fake model when it starts it",
     "test_supervision.py": "kills the host's worker process",
+    "test_fan_out.py": "starts a host with two worker processes",
     "host_of_two": "starts a host with two worker processes",
     "test_both_processes": "starts a host with two worker processes",
 }
 """Why tests of these names are not for a host that is there already. Names are parts of a test's id or its fixtures."""
 
 NEEDS_FOLDER = "reads what the nodes noted in the app's folder: name it in FUNCTIONS_APP when it is on this machine"
+IN_MEMORY = ("[store]", "[cached_node]")
+NEEDS_FRESH = "an earlier run may have left its Store or cache in the host's memory: FUNCTIONS_FRESH=1 says it did not"
 FOLDERLESS = ("test_supervision.py::test_a_purged_instance",)
 """Tests of a module in `CANNOT` or of any other that need nothing but the address."""
 
 
-def reason(node: str, fixtures: list[str], *, folder: bool) -> str | None:
+def reason(node: str, fixtures: list[str], *, folder: bool, fresh: bool = False) -> str | None:
     """Why a test cannot run on a host that is only known by its address, or None."""
     if any(name in node for name in FOLDERLESS):
         return None
     for name, why in CANNOT.items():
         if name in node or name in fixtures:
             return why
+    if not fresh and any(name in node for name in IN_MEMORY):
+        return NEEDS_FRESH
     return None if folder or "e2e" not in node else NEEDS_FOLDER
 
 
@@ -49,10 +56,17 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what cannot be."""
-    folder = bool(os.environ.get("FUNCTIONS_APP"))
+    folder, fresh = (bool(os.environ.get(name)) for name in ("FUNCTIONS_APP", "FUNCTIONS_FRESH"))
     for item in items:
-        if why := reason(item.nodeid, list(getattr(item, "fixturenames", ())), folder=folder):
+        if why := reason(item.nodeid, list(getattr(item, "fixturenames", ())), folder=folder, fresh=fresh):
             item.add_marker(pytest.mark.skip(reason=why))
+
+
+def pytest_runtest_setup() -> None:
+    """Forget what earlier tests' nodes noted: here all share one folder."""
+    if folder := os.environ.get("FUNCTIONS_APP"):
+        for notes in (Path(folder) / "executions").glob("*"):
+            notes.unlink()
 
 
 def _take_the_place(place: Place) -> None:
@@ -79,6 +93,7 @@ def _take_the_place(place: Place) -> None:
     }
     for name, value in replaced.items():
         setattr(drive.Host, name, value)
+    _on_threads_of_its_own()
     _with_key(keys(os.environ))
     if place.storage:
         storage = place.storage
@@ -86,6 +101,16 @@ def _take_the_place(place: Place) -> None:
         BlobCheckpointSaver.from_path = lambda _path, **facts: opened(  # type: ignore[method-assign,assignment] # on purpose
             storage, container="langgraph-checkpoints", **facts
         )
+
+
+def _on_threads_of_its_own() -> None:
+    """Mark the threads of this session: the host's storage may have those of others."""
+    drive_case, mark = drive.Client.drive, secrets.token_hex(4)
+
+    async def marked(self: drive.Client, case: Case, thread: str) -> drive.DrivenRun:
+        return await drive_case(self, case, f"{thread}-{mark}")
+
+    drive.Client.drive = marked  # type: ignore[method-assign] # on purpose
 
 
 def _with_key(headers: dict[str, str]) -> None:

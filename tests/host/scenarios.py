@@ -9,23 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.conformance.host.test_recordings import MAY_DIFFER
 from tests.host.transcripts import Compared, compare
 from tests.support.recorded import FIXTURES, RecordedRun, recorded_names
 
 DRIVER = FIXTURES / "recorded_app" / "driver"
 SECONDS = {"main": 1800, "options": 900, "crash": 1800, "versions": 2400}
-
-MAY_DIFFER = {
-    "s03_timer": "Azure Storage's polling fired a timer of 2 s late in the recording",
-    "s16_suspend": "an activity's result was still in a queue when a suspend was posted",
-    "s34_version": "the body of /admin/host/status is the recording rig's own",
-    "s47f_rollback": "an activity in flight at a stop comes again after 5 minutes on Azure Storage",
-    "s47g_bad_option": "the rig noted the log line of the refusal",
-    "s47d_none_fail": "recorded before the driver noted one of its waits",
-    "s47d_none_reject": "recorded before the driver noted one of its waits",
-    "s47d_strict_fail": "recorded before the driver noted one of its waits",
-}
-"""Scenarios whose differences are shown and do not count: the recordings' own README explains them."""
 
 
 @dataclass(frozen=True, slots=True)

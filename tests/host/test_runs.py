@@ -3,9 +3,6 @@
 Collected by ``python -m tests.host`` only; graphs that the app does not have are skipped by name.
 """
 
-import os
-import secrets
-
 import httpx
 import pytest
 
@@ -15,29 +12,19 @@ from tests.support.plain import run_plainly
 from tests.support.shipped import SHIPPED
 
 EVERY = {**CASES, **SHIPPED}
-IN_MEMORY = {"store", "cached_node"}
-"""Cases whose Store or cache is an object in memory: an app that was used before has some of it already."""
-
-
-@pytest.fixture(scope="module")
-def marked():
-    """A mark for threads, so that the suite may be run again on the same storage."""
-    return secrets.token_hex(4)
 
 
 @pytest.mark.parametrize("name", EVERY)
-async def test_a_run_equals_a_plain_run(name, marked, tmp_path, monkeypatch):
+async def test_a_run_equals_a_plain_run(name, tmp_path, monkeypatch):
     monkeypatch.setenv("EXPENSE_LEDGER", str(tmp_path / "ledger.db"))
     monkeypatch.setenv("TOOL_AGENT_MODEL", "local")
     host = Host(tmp_path)
     host.start()
-    if name in IN_MEMORY and not os.environ.get("FUNCTIONS_FRESH"):
-        pytest.skip("needs a host that was just started: set FUNCTIONS_FRESH=1 when it was")
     async with Client(host.url) as client:
         asked = await client.send("POST", f"graphs/{name}/runs", json={"input": 1, "config": 1})
         if asked.status_code == httpx.codes.NOT_FOUND:
             pytest.skip(f"the app has no graph {name!r}: lay it out with python -m tests.host --lay-out DIR")
         plain = await run_plainly(EVERY[name], tmp_path / "plain")
-        driven = await client.drive(EVERY[name], f"{name}-{marked}")
+        driven = await client.drive(EVERY[name], f"alone-{name}")
         await client.look_back(driven, plain)
     assert_same(driven, plain)

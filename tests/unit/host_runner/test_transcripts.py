@@ -90,3 +90,9 @@ def test_several_addresses_may_be_given():
 def test_what_cannot_run_on_a_host_that_is_there_is_skipped_with_a_reason(node, fixtures, folder, why):
     found = reason(node, fixtures, folder=folder)
     assert found is None if why is None else why in found
+
+
+def test_cases_with_something_in_memory_need_a_host_that_was_just_started():
+    node = "tests/e2e/test_catalogue.py::test_a[store]"
+    assert "FUNCTIONS_FRESH" in (reason(node, ["host"], folder=True) or "")
+    assert reason(node, ["host"], folder=True, fresh=True) is None
