@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from durablegraph.host.hub.events import EventType
 from durablegraph.host.invocation import Datum, FunctionInfo, Invocation
-from durablegraph.testing.differences import first_difference, operations, state_of
+from durablegraph.testing.differences import described, first_difference, operations, state_of
 from durablegraph.testing.journaling import Turn
 from durablegraph.testing.living import LivingApp
 from durablegraph.testing.verdicts import NotDeterministic
@@ -87,6 +87,10 @@ def _compare(was: Turn, now: Turn, place: str, *, whole: bool) -> None:
     if before is not None:
         expected, found = operations(before), operations(after)
         if not whole:
+            if (after or {}).get("isDone") and len(found) < len(expected):
+                raise NotDeterministic(
+                    f"{place}: it went on with {described(expected[len(found)])}, and ends now. {_ADVICE}"
+                )
             expected = expected[: len(found)]
         if difference := first_difference(expected, found):
             at, old, new = difference

@@ -79,6 +79,26 @@ def test_another_result_is_named(shop, stored):
         shop(result="'sold'").assert_replays(stored)
 
 
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        (
+            "if len(context.histories) < 6: return 'early'",
+            "after 4 of .* it went on with CALL_ACTIVITY 'reserve'.* ends now",
+        ),
+        (
+            "if len(context.histories) < 6: yield context.call_activity('bill', 1)",
+            "after 4 of .* now CALL_ACTIVITY 'bill'",
+        ),
+    ],
+    ids=["ends", "does something else"],
+)
+def test_a_beginning_that_is_answered_otherwise_is_named_though_the_end_is_not(shop, stored, status, told):
+    stored.write_text(json.dumps(json.loads(stored.read_text())[-1:]))
+    with pytest.raises(NotDeterministic, match=told):
+        shop(status=status).assert_replays(stored)
+
+
 def test_an_orchestrator_that_fails_on_a_history_is_named(shop, stored):
     with pytest.raises(NotDeterministic, match=r"was CALL_ACTIVITY 'reserve'.*is now nothing"):
         shop(status="1 / 0").assert_replays(stored)
