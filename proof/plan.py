@@ -52,7 +52,9 @@ def _delay(rng: random.Random, moment: Moment, pace: float) -> float:
     match moment:
         case Moment.INSIDE:
             return rng.uniform(0.05, 0.6) * pace
-        case Moment.ENDING | Moment.ANSWERING:
+        case Moment.ENDING:
+            return rng.uniform(0, 0.015)
+        case Moment.ANSWERING:
             return rng.uniform(0, 0.06)
         case Moment.ANYWHERE | Moment.WAITING:
             return rng.uniform(0, 1.5) * pace

@@ -29,7 +29,11 @@ CANNOT = {
 
 NEEDS_FOLDER = "reads what the nodes noted in the app's folder: name it in FUNCTIONS_APP when it is on this machine"
 IN_MEMORY = ("[store]", "[cached_node]")
-NEEDS_FRESH = "an earlier run may have left its Store or cache in the host's memory: FUNCTIONS_FRESH=1 says it did not"
+KEPT = (*IN_MEMORY, "[expense_approval]")
+"""Cases that leave something outside of their threads: a Store or cache in memory, a ledger in the folder."""
+
+NEEDS_FRESH = "an earlier run may have left a Store, a cache or a ledger: FUNCTIONS_FRESH=1 says that none did"
+ONCE = "keeps something in the host's memory, and the e2e suite has run it already"
 FOLDERLESS = ("test_supervision.py::test_a_purged_instance",)
 """Tests of a module in `CANNOT` or of any other that need nothing but the address."""
 
@@ -41,8 +45,10 @@ def reason(node: str, fixtures: list[str], *, folder: bool, fresh: bool = False)
     for name, why in CANNOT.items():
         if name in node or name in fixtures:
             return why
-    if not fresh and any(name in node for name in IN_MEMORY):
+    if not fresh and any(name in node for name in KEPT):
         return NEEDS_FRESH
+    if folder and "test_runs.py" in node and any(name in node for name in IN_MEMORY):
+        return ONCE
     return None if folder or "e2e" not in node else NEEDS_FOLDER
 
 
