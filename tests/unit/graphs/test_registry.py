@@ -171,7 +171,7 @@ async def functional(words: list[str]) -> list[str]:
 @pytest.mark.parametrize(
     "given",
     [plain(), builder(), plain, later, with_config, with_defaults, functional],
-    ids=lambda given: str(given)[:30],
+    ids=("compiled", "builder", "factory", "coroutine", "with_config", "with_defaults", "functional"),
 )
 async def test_every_kind_of_graph_can_be_registered(given: Any) -> None:
     registry = Registry()
