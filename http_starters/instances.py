@@ -30,10 +30,14 @@ class DurableInstances:
         return InstanceView(status.runtime_status.name, status.output)
 
     async def ring(self, run_id: str, event: str) -> None:
-        """Raise the event; an instance that is gone cannot hear it and need not."""
-        view = await self.view(run_id)
-        if view is not None and view.runtime_status in _LIVE:
+        """Raise the event; an instance that is gone, or goes at this very moment, cannot hear it and need not."""
+        if not await self._lives(run_id):
+            return
+        try:
             await self._client.raise_event(run_id, event, DOORBELL)
+        except Exception:  # the SDK raises plain Exception for 404 and 410
+            if await self._lives(run_id):
+                raise
 
     async def terminate(self, run_id: str, reason: str) -> None:
         """Terminate the instance if it lives."""

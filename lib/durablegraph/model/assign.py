@@ -2,10 +2,14 @@
 
 import hashlib
 import json
+import re
 from typing import Any
 
 from durablegraph.errors import Conflict, InvalidRequest
 from durablegraph.model.records import CONTINUE, WaitRecord
+
+_INTERRUPT_ID = re.compile(r"[0-9a-f]{32}")
+"""What LangGraph's interrupt ids look like: an object of such keys is an answer to questions, not an answer itself."""
 
 
 def assign(wait: WaitRecord, body: Any) -> dict[str, Any]:
@@ -25,6 +29,12 @@ def assign(wait: WaitRecord, body: Any) -> dict[str, Any]:
         return {CONTINUE: None}
     if isinstance(body, dict) and body and set(body) <= set(ids):
         return body
+    if isinstance(body, dict) and body and all(_INTERRUPT_ID.fullmatch(key) for key in body):
+        raise Conflict(
+            f"the body answers {sorted(body)}, but the run waits for {ids}: read the run and answer what it asks now",
+            code="other_question",
+            interrupts=ids,
+        )
     if len(ids) == 1:
         return {ids[0]: body}
     raise Conflict(

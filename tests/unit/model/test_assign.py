@@ -28,6 +28,13 @@ def test_a_single_interrupt_may_be_named():
     assert assign(waits_for("a"), {"a": {"approved": True}}) == {"a": {"approved": True}}
 
 
+def test_an_answer_to_an_earlier_question_is_not_taken_for_this_one():
+    earlier, now = "0" * 32, "f" * 32
+    with pytest.raises(Conflict, match=now):
+        assign(waits_for(now), {earlier: True})
+    assert assign(waits_for(now), {now: True}) == {now: True}
+
+
 def test_several_interrupts_take_answers_keyed_by_their_ids_some_or_all():
     assert assign(waits_for("a", "b"), {"a": 1, "b": 2}) == {"a": 1, "b": 2}
     assert assign(waits_for("a", "b"), {"b": 2}) == {"b": 2}
