@@ -1,6 +1,8 @@
 """The host dies where the test says, activities run twice, storage fails: what the app makes of it."""
 
 import importlib
+import importlib.util
+import sys
 from pathlib import Path
 
 import pytest
@@ -68,9 +70,11 @@ def test_a_crash_while_an_orchestration_waits_loses_its_process_and_nothing_else
     assert run.output == "escalated past kim"
 
 
-def test_the_tests_own_patches_outlive_a_crash(durable_app, monkeypatch):
-    monkeypatch.syspath_prepend(str(SAMPLES))
-    ledger = importlib.import_module("ledger")
+def test_the_tests_own_patches_outlive_a_crash(monkeypatch, durable_app):
+    spec = importlib.util.spec_from_file_location("ledger", SAMPLES / "ledger.py")
+    ledger = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(ledger)
+    monkeypatch.setitem(sys.modules, "ledger", ledger)  # undone after the app is closed: it was asked for first
     heard = []
     monkeypatch.setattr(ledger, "note", heard.append)
     app = durable_app(SAMPLES)
