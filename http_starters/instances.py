@@ -18,8 +18,7 @@ class DurableInstances:
 
     async def start(self, run_id: str, ticket: dict[str, Any]) -> None:
         """Start the orchestration unless it is there already."""
-        view = await self.view(run_id)
-        if view is None or view.runtime_status not in _LIVE:
+        if not await self._lives(run_id):
             await self._client.start_new(RUN_ORCHESTRATOR, run_id, ticket)
 
     async def view(self, run_id: str) -> InstanceView | None:

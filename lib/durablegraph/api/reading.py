@@ -64,7 +64,7 @@ async def get_status(call: Call) -> ApiResponse:
 async def list_runs(call: Call) -> ApiResponse:
     """GET /runs: newest first, filtered by `status`, `graph` and `thread_id`, `limit` a page."""
     query = call.request.query
-    limit = _number(query.get("limit"), "limit", _PAGE, _LARGEST_PAGE)
+    limit = number(query.get("limit"), "limit", _PAGE, _LARGEST_PAGE)
     status = query.get("status")
     if status is not None and status not in list(RunStatus):
         raise InvalidRequest(f"status {status!r} is none of {[item.value for item in RunStatus]}")
@@ -157,10 +157,11 @@ def _seconds(call: Call) -> float:
     text = call.request.query.get("wait")
     if not text:
         return 0
-    return float(_number(text, "wait", 0, call.services.settings.max_wait_seconds))
+    return float(number(text, "wait", 0, call.services.settings.max_wait_seconds))
 
 
-def _number(text: str | None, name: str, default: int, largest: int) -> int:
+def number(text: str | None, name: str, default: int, largest: int) -> int:
+    """A query parameter that is a whole number; raises 400 for anything else."""
     if not text:
         return default
     if not text.isascii() or not text.isdigit() or int(text) > largest:

@@ -6,7 +6,7 @@ from langgraph.types import StateSnapshot
 
 from durablegraph.api.context import Call
 from durablegraph.api.http import ApiResponse
-from durablegraph.api.reading import _number
+from durablegraph.api.reading import number
 from durablegraph.errors import Conflict, InvalidRequest, NotFound
 from durablegraph.graphs.jsonable import jsonable
 from durablegraph.model.records import ThreadRecord
@@ -29,7 +29,7 @@ async def get_state(call: Call) -> ApiResponse:
 async def get_history(call: Call) -> ApiResponse:
     """GET /threads/{thread}/history: newest first, `limit` of them, `before` a checkpoint id."""
     thread, graph = await _with_graph(call)
-    limit = _number(call.request.query.get("limit"), "limit", _HISTORY, _LONGEST_HISTORY)
+    limit = number(call.request.query.get("limit"), "limit", _HISTORY, _LONGEST_HISTORY)
     before = call.request.query.get("before")
     found = [shown(item) async for item in call.services.history(graph, thread.thread_id, limit=limit, before=before)]
     return ApiResponse(200, found)

@@ -14,11 +14,6 @@ def thread_id(text: str) -> str:
     return _checked(text, "thread_id")
 
 
-def run_id(text: str) -> str:
-    """`text` if it may name a run; the same set as thread ids, so that it can be an instance id of Durable too."""
-    return _checked(text, "run id")
-
-
 def _checked(text: str, what: str) -> str:
     if not isinstance(text, str) or not _ID.fullmatch(text):
         shown = text if isinstance(text, str) else type(text).__name__
