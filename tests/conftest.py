@@ -3,8 +3,9 @@
 import pytest
 
 from tests.support.azurite import azurite
+from tests.support.postgres import postgres
 
-__all__ = ["azurite"]
+__all__ = ["azurite", "postgres"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
