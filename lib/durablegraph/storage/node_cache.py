@@ -99,10 +99,13 @@ class NodeCache(BaseCache[ValueT]):
                     batch = []
             await self._objects.delete_many(batch)
 
+    async def sweep(self, now: datetime, *, limit: int | None = None) -> int:
+        """Remove entries that have expired at `now` and return their number; bounded as `ItemStore.sweep` is."""
+        return await self._expiries.sweep(now, partial(self._visit, now), limit=limit)
+
     async def sweep_ttl(self) -> int:
         """Remove all expired entries and return their number; safe at any time, in several processes at once."""
-        now = self._now()
-        return await self._expiries.sweep(now, partial(self._visit, now))
+        return await self.sweep(self._now())
 
     async def _load(self, full_key: FullKey) -> list[ValueT]:
         """The value, in a list because it may be None; an empty list for a miss."""

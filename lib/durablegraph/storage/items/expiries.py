@@ -50,11 +50,19 @@ class Expiries:
         async for marker in self._due(now):
             yield marker.key
 
-    async def sweep(self, now: datetime, visit: Callable[[str], Awaitable[Visited]]) -> int:
-        """Visit what is due, and tidy up the markers; returns how many objects `visit` removed."""
-        removed = 0
+    async def sweep(
+        self, now: datetime, visit: Callable[[str], Awaitable[Visited]], *, limit: int | None = None
+    ) -> int:
+        """Visit what is due, the earliest first and at most `limit`; tidy up; returns how many `visit` removed.
+
+        Markers that were followed are deleted once no write can need them, so bounded calls get through them all.
+        """
+        removed, left = 0, limit
         batch: list[_Marker] = []
         async for marker in self._due(now):
+            if left == 0:
+                break
+            left = None if left is None else left - 1
             batch.append(marker)
             if len(batch) == _BATCH:
                 removed += await self._sweep(batch, now, visit)

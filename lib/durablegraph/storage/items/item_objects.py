@@ -104,9 +104,9 @@ class ItemObjects:
         if record is not found.record:
             await self._replace(record, found, now)
 
-    async def sweep(self, now: datetime) -> int:
-        """Remove what has expired; returns how many items. One listing when nothing has."""
-        return await self._expiries.sweep(now, partial(self._visit, now))
+    async def sweep(self, now: datetime, *, limit: int | None) -> int:
+        """Remove what has expired, looking at most at `limit` items; returns how many were removed."""
+        return await self._expiries.sweep(now, partial(self._visit, now), limit=limit)
 
     async def _visit(self, now: datetime, object_key: str) -> Visited:
         found = _found(await self._cache.get(object_key))

@@ -88,9 +88,18 @@ class ItemStore(BaseStore):
         embedded = await self._embedder.aembed(planned.texts, planned.queries) if self._embedder else Embedded()
         return await self._carry_out(planned, embedded)
 
+    async def sweep(self, now: datetime, *, limit: int | None = None) -> int:
+        """Remove items that have expired at `now`, the longest expired first; returns how many were removed.
+
+        For a timer: a call looks at most at `limit` places where an item may have expired (None: at all), and leaves
+        the others to later calls; a place is kept for five minutes after its time. One listing when nothing is due.
+        Safe at any time, in several processes at once; an item that is put or refreshed meanwhile stays.
+        """
+        return await self._items.sweep(now, limit=limit)
+
     async def sweep_ttl(self) -> int:
-        """Remove all expired items and return their number; safe at any time, in several processes at once."""
-        return await self._items.sweep(self._now())
+        """Remove all expired items and return their number: `sweep` under the name that LangGraph's stores have."""
+        return await self.sweep(self._now())
 
     async def _carry_out(self, planned: Plan, embedded: Embedded) -> list[Result]:
         results: list[Result] = [None] * planned.size

@@ -233,6 +233,22 @@ class TestTimeToLive:
         clock.advance(minutes=2)
         assert sum(await asyncio.gather(*(one.sweep_ttl() for one in stores))) == 20
 
+    async def test_bounded_sweeps_get_through_everything_the_earliest_first(self, items, clock, store):
+        for n in range(7):
+            await items.aput(("a",), str(n), {"n": n}, ttl=1 + n)
+        clock.advance(hours=1)
+        removed = [await items.sweep(clock(), limit=3) for _ in range(3)]
+        assert removed == [3, 3, 1]
+        assert await keys(store) == []
+
+    async def test_a_bounded_sweep_takes_what_expired_first(self, store, clock):
+        items = ItemStore(store, now=clock, ttl={"omit_expired": False, "refresh_on_read": False})
+        for n in (3, 1, 2):
+            await items.aput(("a",), str(n), {"n": n}, ttl=n)
+        clock.advance(hours=1)
+        assert await items.sweep(clock(), limit=1) == 1
+        assert {item.key for item in await items.asearch(("a",))} == {"2", "3"}
+
     async def test_an_item_is_stored_as_documented(self, items, store):
         await items.aput(("a b", "c"), "k/1", {"n": "ü"}, ttl=2)
         stored = await store.get("items/=a~20b/=c/=k~2f1")

@@ -57,6 +57,12 @@ async def test_an_entry_counts_for_its_seconds_and_no_longer(cache, clock):
     assert set(await cache.aget([(("n",), "k"), (("n",), "never")])) == {(("n",), "never")}
 
 
+async def test_bounded_sweeps_get_through_everything(cache, clock):
+    await cache.aset({(("n",), str(key)): (key, 60) for key in range(5)})
+    clock.advance(hours=1)
+    assert [await cache.sweep(clock(), limit=2) for _ in range(3)] == [2, 2, 1]
+
+
 async def test_a_sweep_gives_back_the_space_of_expired_entries(cache, clock, store):
     await cache.aset({(("n",), str(n)): (n, 60 * n) for n in range(1, 5)} | {(("n",), "never"): (0, None)})
     clock.advance(minutes=2)
