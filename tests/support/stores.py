@@ -59,10 +59,12 @@ class CountingStore:
         self.tally.bytes_read += 0 if stored is None else len(stored.data)
         return stored
 
-    async def put(self, key: str, data: bytes, *, if_match: str | None = None, if_absent: bool = False) -> str:
+    async def put(
+        self, key: str, data: bytes, *, if_match: str | None = None, if_absent: bool = False, note: str | None = None
+    ) -> str:
         self.tally.requests[Kind.WRITE] += 1
         self.tally.bytes_written += len(data)
-        return await self.inner.put(key, data, if_match=if_match, if_absent=if_absent)
+        return await self.inner.put(key, data, if_match=if_match, if_absent=if_absent, note=note)
 
     async def delete(self, key: str, *, if_match: str | None = None) -> bool:
         self.tally.requests[Kind.DELETE] += 1
@@ -73,11 +75,11 @@ class CountingStore:
         await self.inner.delete_many(keys)
 
     async def list(
-        self, prefix: str, *, start_after: str | None = None, limit: int | None = None
+        self, prefix: str, *, start_after: str | None = None, limit: int | None = None, notes: bool = False
     ) -> AsyncIterator[ObjectEntry]:
         self.tally.requests[Kind.LIST] += 1
         seen = 0
-        async for entry in self.inner.list(prefix, start_after=start_after, limit=limit):
+        async for entry in self.inner.list(prefix, start_after=start_after, limit=limit, notes=notes):
             if seen and seen % _PAGE == 0:
                 self.tally.requests[Kind.LIST] += 1
             seen += 1
@@ -144,10 +146,12 @@ class FaultStore:
         self._leave(strikes=strikes)
         return stored
 
-    async def put(self, key: str, data: bytes, *, if_match: str | None = None, if_absent: bool = False) -> str:
+    async def put(
+        self, key: str, data: bytes, *, if_match: str | None = None, if_absent: bool = False, note: str | None = None
+    ) -> str:
         strikes = self._arrive(Kind.WRITE)
         try:
-            return await self.inner.put(key, data, if_match=if_match, if_absent=if_absent)
+            return await self.inner.put(key, data, if_match=if_match, if_absent=if_absent, note=note)
         finally:
             self._leave(strikes=strikes)
 
@@ -164,10 +168,10 @@ class FaultStore:
         self._leave(strikes=strikes)
 
     async def list(
-        self, prefix: str, *, start_after: str | None = None, limit: int | None = None
+        self, prefix: str, *, start_after: str | None = None, limit: int | None = None, notes: bool = False
     ) -> AsyncIterator[ObjectEntry]:
         self._leave(strikes=self._arrive(Kind.LIST))
-        async for entry in self.inner.list(prefix, start_after=start_after, limit=limit):
+        async for entry in self.inner.list(prefix, start_after=start_after, limit=limit, notes=notes):
             yield entry
 
     async def aclose(self) -> None:

@@ -1,6 +1,7 @@
 """The object store in one container of Azure Blob Storage: a key is a blob's name.
 
 A condition is HTTP's own: ``If-Match`` and ``If-None-Match: *``. Each write carries a random token as metadata ``w``.
+A note is metadata ``n``, in base64 because metadata is ASCII.
 When a conditional write is refused after an attempt of it that went unanswered, the token tells whether the blob that
 stands in the way is this very write: then it succeeded, and its etag is returned.
 
@@ -21,7 +22,7 @@ from azure.storage.blob.aio import ContainerClient
 from durablegraph.errors import ConfigurationError, DurableGraphError
 from durablegraph.storage import azure_requests
 from durablegraph.storage.azure_pool import BlobPool, Line, OpenContainer
-from durablegraph.storage.azure_requests import Write, says_missing, was_refused
+from durablegraph.storage.azure_requests import Page, Write, says_missing, was_refused
 from durablegraph.storage.azure_retries import RequestFailed, RetryPolicy, explained, with_retries
 from durablegraph.storage.objects import (
     ObjectEntry,
@@ -29,6 +30,7 @@ from durablegraph.storage.objects import (
     StoredObject,
     check_conditions,
     check_key,
+    check_note,
 )
 
 T = TypeVar("T")
@@ -65,10 +67,12 @@ class BlobObjectStore:
         """See ObjectStore.get; one request up to 256 MiB."""
         return await self._pool.run(partial(self._get, check_key(key)))
 
-    async def put(self, key: str, data: bytes, *, if_match: str | None = None, if_absent: bool = False) -> str:
+    async def put(
+        self, key: str, data: bytes, *, if_match: str | None = None, if_absent: bool = False, note: str | None = None
+    ) -> str:
         """See ObjectStore.put; one request up to 256 MiB, blocks and their commit above."""
         check_conditions(if_match, if_absent=if_absent)
-        write = Write(check_key(key), data, secrets.token_hex(8), if_match, if_absent=if_absent)
+        write = Write(check_key(key), data, secrets.token_hex(8), if_match, if_absent=if_absent, note=check_note(note))
         return await self._pool.run(partial(self._put, write))
 
     async def delete(self, key: str, *, if_match: str | None = None) -> bool:
@@ -82,7 +86,7 @@ class BlobObjectStore:
             await self._pool.run(partial(self._delete_many, unique))
 
     async def list(
-        self, prefix: str, *, start_after: str | None = None, limit: int | None = None
+        self, prefix: str, *, start_after: str | None = None, limit: int | None = None, notes: bool = False
     ) -> AsyncIterator[ObjectEntry]:
         """See ObjectStore.list; one request for each 5,000 entries, one in all when `limit` is below that."""
         beginning = start_after or ""
@@ -92,7 +96,7 @@ class BlobObjectStore:
         size = _PAGE if limit is None else min(_PAGE, limit + 1)  # the service's start is inclusive: one more
         token, remaining = None, limit
         while remaining is None or remaining > 0:
-            page, token = await self._pool.run(partial(self._page, prefix, start, token, size))
+            page, token = await self._pool.run(partial(self._page, Page(prefix, start, token, size, notes=notes)))
             fresh = [entry for entry in page if entry.key > beginning][:remaining]
             for entry in fresh:
                 yield entry
@@ -185,15 +189,13 @@ class BlobObjectStore:
                 return None
             raise self._explained(failed, f"looking at {key}") from failed
 
-    async def _page(
-        self, prefix: str, start: str | None, token: str | None, size: int, line: Line
-    ) -> tuple[Sequence[ObjectEntry], str | None]:
+    async def _page(self, wanted: Page, line: Line) -> tuple[Sequence[ObjectEntry], str | None]:
         try:
-            page, token = await self._request(line, partial(azure_requests.page, prefix, start, token, size))
+            page, token = await self._request(line, wanted.send)
         except RequestFailed as failed:
             if says_missing(failed):
                 return [], None
-            raise self._explained(failed, f"listing {prefix}*") from failed
+            raise self._explained(failed, f"listing {wanted.prefix}*") from failed
         if any(one.key >= other.key for one, other in pairwise(page)):
             raise ConfigurationError(
                 f"{self._name} does not list its blobs in the order of their names, as accounts with a hierarchical "

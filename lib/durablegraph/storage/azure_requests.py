@@ -1,5 +1,6 @@
 """The requests that the blob store makes, each safe to repeat, and how their refusals are told apart."""
 
+import base64
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from durablegraph.storage.azure_retries import RequestFailed
 from durablegraph.storage.objects import ObjectEntry, PreconditionFailed, StoredObject
 
 _TOKEN: Final = "w"  # noqa: S105 -- the name of a metadata item, not a secret
+_NOTE: Final = "n"
 _CONCURRENT_BLOCKS: Final = 4
 _ETAG: Final = re.compile(r"[A-Za-z0-9_-]+")
 _NO_BLOB: Final = frozenset({"BlobNotFound", "ContainerNotFound", ""})
@@ -31,6 +33,7 @@ class Write:
     token: str
     if_match: str | None
     if_absent: bool
+    note: str | None = None
 
     @property
     def wish(self) -> str:
@@ -42,11 +45,16 @@ class Write:
         answer = await client.get_blob_client(self.key).upload_blob(
             self.data,
             overwrite=not self.if_absent,
-            metadata={_TOKEN: self.token},
+            metadata=self._metadata(),
             max_concurrency=_CONCURRENT_BLOCKS,
             **_condition(self.if_match),
         )
         return _etag(answer["etag"])
+
+    def _metadata(self) -> dict[str, str]:
+        if self.note is None:
+            return {_TOKEN: self.token}
+        return {_TOKEN: self.token, _NOTE: base64.b64encode(self.note.encode()).decode()}
 
     def was_refused(self, failed: RequestFailed) -> bool:
         """Whether the failure is that the condition was not met."""
@@ -92,17 +100,32 @@ def _without_equals_signs(request: Any) -> None:
     message.set_bytes_body(message.body.replace(boundary.encode(), plain.encode()))
 
 
-async def page(
-    prefix: str, start: str | None, token: str | None, size: int, client: ContainerClient
-) -> tuple[Sequence[ObjectEntry], str | None]:
-    """Up to `size` entries from `start` on, or from where `token` continues, and the token of the next page."""
-    options: dict[str, Any] = {} if start is None else {"start_from": start}
-    listing = client.list_blobs(name_starts_with=prefix or None, results_per_page=size, **options)
-    pages: Any = listing.by_page(token)  # typed as a plain iterator
-    async for blobs in pages:
-        entries = [ObjectEntry(blob.name, blob.size, _etag(blob.etag), blob.last_modified) async for blob in blobs]
-        return entries, pages.continuation_token or None
-    return [], None
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One request of a listing: up to `size` entries from `start` on, or from where `token` continues."""
+
+    prefix: str
+    start: str | None
+    token: str | None
+    size: int
+    notes: bool
+
+    async def send(self, client: ContainerClient) -> tuple[Sequence[ObjectEntry], str | None]:
+        """The entries, and the token of the next page."""
+        options: dict[str, Any] = {} if self.start is None else {"start_from": self.start}
+        if self.notes:
+            options["include"] = ["metadata"]
+        listing = client.list_blobs(name_starts_with=self.prefix or None, results_per_page=self.size, **options)
+        pages: Any = listing.by_page(self.token)  # typed as a plain iterator
+        async for blobs in pages:
+            return [_entry(blob) async for blob in blobs], pages.continuation_token or None
+        return [], None
+
+
+def _entry(blob: BlobProperties) -> ObjectEntry:
+    note = (blob.metadata or {}).get(_NOTE)
+    decoded = None if note is None else base64.b64decode(note).decode()
+    return ObjectEntry(blob.name, blob.size, _etag(blob.etag), blob.last_modified, decoded)
 
 
 async def create_container(client: ContainerClient) -> None:

@@ -13,6 +13,7 @@ from durablegraph.storage.objects import (
     StoredObject,
     check_conditions,
     check_key,
+    check_note,
 )
 
 
@@ -26,6 +27,7 @@ class MemoryObjectStore:
         self._now = now
         self._lock = threading.Lock()
         self._objects: dict[str, StoredObject] = {}
+        self._notes: dict[str, str | None] = {}
         self._keys: list[str] = []  # sorted, so that a listing need not sort a million keys
         self._writes = 0  # etags come from it: one counter for all keys, so that none is ever reused
         self._closed = False
@@ -37,9 +39,12 @@ class MemoryObjectStore:
             self._check_open()
             return self._objects.get(key)
 
-    async def put(self, key: str, data: bytes, *, if_match: str | None = None, if_absent: bool = False) -> str:
+    async def put(
+        self, key: str, data: bytes, *, if_match: str | None = None, if_absent: bool = False, note: str | None = None
+    ) -> str:
         """See ObjectStore.put; durable means until the process ends."""
         check_key(key)
+        check_note(note)
         check_conditions(if_match, if_absent=if_absent)
         with self._lock:
             self._check_open()
@@ -53,6 +58,7 @@ class MemoryObjectStore:
             self._writes += 1
             etag = f"m{self._writes}"
             self._objects[key] = StoredObject(key, bytes(data), etag, self._now())
+            self._notes[key] = note
             return etag
 
     async def delete(self, key: str, *, if_match: str | None = None) -> bool:
@@ -79,7 +85,7 @@ class MemoryObjectStore:
                     self._remove(key)
 
     async def list(
-        self, prefix: str, *, start_after: str | None = None, limit: int | None = None
+        self, prefix: str, *, start_after: str | None = None, limit: int | None = None, notes: bool = False
     ) -> AsyncIterator[ObjectEntry]:
         """See ObjectStore.list; the listing is as of its first step."""
         with self._lock:
@@ -87,7 +93,7 @@ class MemoryObjectStore:
             first = bisect_left(self._keys, prefix)
             if start_after is not None:
                 first = max(first, bisect_right(self._keys, start_after))
-            entries = self._entries(first, prefix, limit)
+            entries = self._entries(first, prefix, limit, notes=notes)
         for entry in entries:
             yield entry
 
@@ -96,18 +102,20 @@ class MemoryObjectStore:
         with self._lock:
             self._closed = True
 
-    def _entries(self, first: int, prefix: str, limit: int | None) -> tuple[ObjectEntry, ...]:
+    def _entries(self, first: int, prefix: str, limit: int | None, *, notes: bool) -> tuple[ObjectEntry, ...]:
         entries: list[ObjectEntry] = []
         for index in range(first, len(self._keys)):
             key = self._keys[index]
             if not key.startswith(prefix) or (limit is not None and len(entries) >= limit):
                 break
             stored = self._objects[key]
-            entries.append(ObjectEntry(key, len(stored.data), stored.etag, stored.modified))
+            note = self._notes[key] if notes else None
+            entries.append(ObjectEntry(key, len(stored.data), stored.etag, stored.modified, note))
         return tuple(entries)
 
     def _remove(self, key: str) -> None:
         del self._objects[key]
+        del self._notes[key]
         del self._keys[bisect_left(self._keys, key)]
 
     def _check_open(self) -> None:

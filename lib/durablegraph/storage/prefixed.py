@@ -19,9 +19,11 @@ class PrefixedStore:
         found = await self._store.get(self._prefix + key)
         return replace(found, key=key) if found else None
 
-    async def put(self, key: str, data: bytes, *, if_match: str | None = None, if_absent: bool = False) -> str:
+    async def put(
+        self, key: str, data: bytes, *, if_match: str | None = None, if_absent: bool = False, note: str | None = None
+    ) -> str:
         """See ObjectStore."""
-        return await self._store.put(self._prefix + key, data, if_match=if_match, if_absent=if_absent)
+        return await self._store.put(self._prefix + key, data, if_match=if_match, if_absent=if_absent, note=note)
 
     async def delete(self, key: str, *, if_match: str | None = None) -> bool:
         """See ObjectStore."""
@@ -32,11 +34,11 @@ class PrefixedStore:
         await self._store.delete_many([self._prefix + key for key in keys])
 
     async def list(
-        self, prefix: str, *, start_after: str | None = None, limit: int | None = None
+        self, prefix: str, *, start_after: str | None = None, limit: int | None = None, notes: bool = False
     ) -> AsyncIterator[ObjectEntry]:
         """See ObjectStore."""
         after = self._prefix + start_after if start_after is not None else None
-        async for entry in self._store.list(self._prefix + prefix, start_after=after, limit=limit):
+        async for entry in self._store.list(self._prefix + prefix, start_after=after, limit=limit, notes=notes):
             yield replace(entry, key=entry.key[len(self._prefix) :])
 
     async def aclose(self) -> None:

@@ -16,7 +16,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from durablegraph import clock
 from durablegraph.errors import ConfigurationError, DurableGraphError, TooLarge, TransientError
@@ -26,6 +26,7 @@ from durablegraph.storage.objects import (
     StoredObject,
     check_conditions,
     check_key,
+    check_note,
 )
 from durablegraph.storage.sqlite_threads import ConnectionThreads, ThreadPlan
 
@@ -54,25 +55,33 @@ CREATE TABLE IF NOT EXISTS durablegraph_objects (
     key TEXT NOT NULL UNIQUE COLLATE BINARY,
     etag TEXT NOT NULL,
     modified INTEGER NOT NULL,
+    note TEXT,
     data BLOB NOT NULL
 )
 """
+_HAS_NOTES: Final = "SELECT count(*) FROM pragma_table_info('durablegraph_objects') WHERE name = 'note'"
+_ADD_NOTES: Final = "ALTER TABLE durablegraph_objects ADD COLUMN note TEXT"
 _GET: Final = "SELECT data, etag, modified FROM durablegraph_objects WHERE key = ?"
 _ETAG: Final = "SELECT etag FROM durablegraph_objects WHERE key = ?"
 _PUT: Final = (
-    "INSERT INTO durablegraph_objects (etag, modified, data, key) VALUES (?, ?, ?, ?) "
-    "ON CONFLICT (key) DO UPDATE SET etag = excluded.etag, modified = excluded.modified, data = excluded.data"
+    "INSERT INTO durablegraph_objects (etag, modified, data, note, key) VALUES (?, ?, ?, ?, ?) "
+    "ON CONFLICT (key) DO UPDATE SET "
+    "etag = excluded.etag, modified = excluded.modified, data = excluded.data, note = excluded.note"
 )
 _PUT_IF_ABSENT: Final = (
-    "INSERT INTO durablegraph_objects (etag, modified, data, key) VALUES (?, ?, ?, ?) ON CONFLICT (key) DO NOTHING"
+    "INSERT INTO durablegraph_objects (etag, modified, data, note, key) VALUES (?, ?, ?, ?, ?) "
+    "ON CONFLICT (key) DO NOTHING"
 )
-_PUT_IF_MATCH: Final = "UPDATE durablegraph_objects SET etag = ?, modified = ?, data = ? WHERE key = ? AND etag = ?"
+_PUT_IF_MATCH: Final = (
+    "UPDATE durablegraph_objects SET etag = ?, modified = ?, data = ?, note = ? WHERE key = ? AND etag = ?"
+)
 _DELETE: Final = "DELETE FROM durablegraph_objects WHERE key = ?"
 _DELETE_IF_MATCH: Final = "DELETE FROM durablegraph_objects WHERE key = ? AND etag = ?"
 _LIST: Final = (
-    "SELECT key, length(data), etag, modified FROM durablegraph_objects "
+    "SELECT key, length(data), etag, modified, CASE WHEN ? THEN note END FROM durablegraph_objects "
     "WHERE key > ? AND key >= ? AND key < ? ORDER BY key LIMIT ?"
 )
+_Row: TypeAlias = tuple[str, int, bytes, str | None, str]
 _BEYOND_ALL_KEYS: Final = "\x7f"  # keys are ASCII letters, digits and a few signs
 
 
@@ -101,10 +110,12 @@ class SqliteObjectStore:
         """See ObjectStore.get."""
         return await self._readers.run(partial(_get, check_key(key)))
 
-    async def put(self, key: str, data: bytes, *, if_match: str | None = None, if_absent: bool = False) -> str:
+    async def put(
+        self, key: str, data: bytes, *, if_match: str | None = None, if_absent: bool = False, note: str | None = None
+    ) -> str:
         """See ObjectStore.put. Waits up to 30 s for another process's write, then raises TransientError."""
         check_conditions(if_match, if_absent=if_absent)
-        row = (secrets.token_hex(8), _microseconds(self._now()), data, check_key(key))
+        row = (secrets.token_hex(8), _microseconds(self._now()), data, check_note(note), check_key(key))
         if if_match is not None:
             return await self._writer.run(partial(_replace, row, if_match))
         return await self._writer.run(partial(_create, row) if if_absent else partial(_put, row))
@@ -120,13 +131,13 @@ class SqliteObjectStore:
             await self._writer.run(partial(_delete_many, rows))
 
     async def list(
-        self, prefix: str, *, start_after: str | None = None, limit: int | None = None
+        self, prefix: str, *, start_after: str | None = None, limit: int | None = None, notes: bool = False
     ) -> AsyncIterator[ObjectEntry]:
         """See ObjectStore.list; read in pages of up to 500 entries, each a consistent view."""
         after, remaining = start_after or "", limit
         while True:
             wanted = _LIST_PAGE if remaining is None else min(remaining, _LIST_PAGE)
-            page = await self._readers.run(partial(_list, prefix, after, wanted))
+            page = await self._readers.run(partial(_list, prefix, after, wanted, notes=notes))
             for entry in page:
                 yield entry
             if remaining is not None:
@@ -150,10 +161,23 @@ def _connect(path: Path, *, power_safe: bool) -> sqlite3.Connection:
         connection.execute(f"PRAGMA synchronous = {'FULL' if power_safe else 'NORMAL'}")
         connection.execute(f"PRAGMA journal_size_limit = {_LARGEST_IDLE_WAL}")
         connection.execute(_SCHEMA)
+        _add_notes(connection)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _add_notes(connection: sqlite3.Connection) -> None:
+    """Give a table that was made before there were notes their column; who is second finds it there."""
+    if connection.execute(_HAS_NOTES).fetchone()[0]:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        if not connection.execute(_HAS_NOTES).fetchone()[0]:
+            connection.execute(_ADD_NOTES)
+    finally:
+        connection.execute("COMMIT")
 
 
 def _enter_wal_mode(connection: sqlite3.Connection, path: Path) -> None:
@@ -198,24 +222,24 @@ def _get(key: str, connection: sqlite3.Connection) -> StoredObject | None:
     return None if row is None else StoredObject(key, row[0], row[1], _datetime(row[2]))
 
 
-# A row is (etag, modified, data, key), in the order of the statements' parameters. Each of the following is one
+# A row is (etag, modified, data, note, key), in the order of the statements' parameters. Each of the following is one
 # statement when nothing is amiss: it needs no transaction around it, and takes SQLite's write lock at its start.
 
 
-def _put(row: tuple[str, int, bytes, str], connection: sqlite3.Connection) -> str:
+def _put(row: _Row, connection: sqlite3.Connection) -> str:
     connection.execute(_PUT, row)
     return row[0]
 
 
-def _create(row: tuple[str, int, bytes, str], connection: sqlite3.Connection) -> str:
+def _create(row: _Row, connection: sqlite3.Connection) -> str:
     if connection.execute(_PUT_IF_ABSENT, row).rowcount == 0:
-        raise PreconditionFailed(f"{row[3]}: wanted no object, found {_found(connection, row[3])}")
+        raise PreconditionFailed(f"{row[4]}: wanted no object, found {_found(connection, row[4])}")
     return row[0]
 
 
-def _replace(row: tuple[str, int, bytes, str], if_match: str, connection: sqlite3.Connection) -> str:
+def _replace(row: _Row, if_match: str, connection: sqlite3.Connection) -> str:
     if connection.execute(_PUT_IF_MATCH, (*row, if_match)).rowcount == 0:
-        raise PreconditionFailed(f"{row[3]}: wanted etag {if_match}, found {_found(connection, row[3])}")
+        raise PreconditionFailed(f"{row[4]}: wanted etag {if_match}, found {_found(connection, row[4])}")
     return row[0]
 
 
@@ -241,12 +265,12 @@ def _delete_many(rows: Sequence[tuple[str]], connection: sqlite3.Connection) -> 
         connection.execute("RELEASE delete_many")
 
 
-def _list(prefix: str, after: str, limit: int, connection: sqlite3.Connection) -> list[ObjectEntry]:
+def _list(prefix: str, after: str, limit: int, connection: sqlite3.Connection, *, notes: bool) -> list[ObjectEntry]:
     if not prefix.isascii():
         return []  # no key is like this, and the end of its range would not be an ASCII string's
     end = prefix[:-1] + chr(ord(prefix[-1]) + 1) if prefix else _BEYOND_ALL_KEYS
-    rows = connection.execute(_LIST, (after, prefix, end, limit)).fetchall()
-    return [ObjectEntry(key, size, etag, _datetime(modified)) for key, size, etag, modified in rows]
+    rows = connection.execute(_LIST, (notes, after, prefix, end, limit)).fetchall()
+    return [ObjectEntry(key, size, etag, _datetime(modified), note) for key, size, etag, modified, note in rows]
 
 
 def _found(connection: sqlite3.Connection, key: str) -> str:

@@ -95,11 +95,13 @@ class LivingStore:
         self._leave("get", key, late=late)
         return stored
 
-    async def put(self, key: str, data: bytes, *, if_match: str | None = None, if_absent: bool = False) -> str:
+    async def put(
+        self, key: str, data: bytes, *, if_match: str | None = None, if_absent: bool = False, note: str | None = None
+    ) -> str:
         """See ObjectStore."""
         late = self._arrive("put", key)
         self._life.check(What.WRITE, When.BEFORE)
-        etag = await self._inner.put(key, data, if_match=if_match, if_absent=if_absent)
+        etag = await self._inner.put(key, data, if_match=if_match, if_absent=if_absent, note=note)
         self._life.check(What.WRITE, When.AFTER)
         self._leave("put", key, late=late)
         return etag
@@ -123,12 +125,12 @@ class LivingStore:
         self._leave("delete", shown, late=late)
 
     async def list(
-        self, prefix: str, *, start_after: str | None = None, limit: int | None = None
+        self, prefix: str, *, start_after: str | None = None, limit: int | None = None, notes: bool = False
     ) -> AsyncIterator[ObjectEntry]:
         """See ObjectStore; a fault of a listing comes before its first entry."""
         if self._arrive("list", prefix):
             broken("list", prefix)
-        async for entry in self._inner.list(prefix, start_after=start_after, limit=limit):
+        async for entry in self._inner.list(prefix, start_after=start_after, limit=limit, notes=notes):
             yield entry
 
     async def aclose(self) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from durablegraph.errors import InvariantBroken, TransientError
-from durablegraph.storage.objects import ObjectStore, PreconditionFailed, StoreClosed
+from durablegraph.storage.objects import MAX_NOTE_BYTES, ObjectStore, PreconditionFailed, StoreClosed
 
 from .conftest import Backend
 
@@ -228,6 +228,64 @@ async def test_a_listing_gives_the_etag_that_a_conditional_write_takes(store: Ob
     (entry,) = [entry async for entry in store.list("a")]
     assert (entry.size, entry.etag) == (3, written)
     await store.put("a", b"4", if_match=entry.etag)
+
+
+NOTES = [
+    "x",
+    '{"status": "running"}',
+    " spaces around ",
+    "line\nline\r\n\x00\x7f",
+    "<Name>&amp;</Name>",
+    "Ünïcödé 🦆 日本",
+    "n" * MAX_NOTE_BYTES,
+    "🦆" * (MAX_NOTE_BYTES // 4),
+]
+
+
+async def told(store: ObjectStore, prefix: str = "") -> dict[str, str | None]:
+    return {entry.key: entry.note async for entry in store.list(prefix, notes=True)}
+
+
+async def test_a_listing_tells_the_notes_when_it_is_asked_to(store: ObjectStore) -> None:
+    for number, note in enumerate(NOTES):
+        await store.put(f"n/{number}", b"value", note=note)
+    await store.put("n/none", b"value")
+    assert await told(store) == {**{f"n/{number}": note for number, note in enumerate(NOTES)}, "n/none": None}
+    assert {entry.note async for entry in store.list("n/")} == {None}
+    assert [(entry.size, entry.note) async for entry in store.list("n/0", limit=1, notes=True)] == [(5, "x")]
+
+
+async def test_every_write_replaces_the_note(store: ObjectStore) -> None:
+    etag = await store.put("a", b"1", if_absent=True, note="first")
+    etag = await store.put("a", b"2", if_match=etag, note="second")
+    assert await told(store) == {"a": "second"}
+    with pytest.raises(PreconditionFailed):
+        await store.put("a", b"3", if_absent=True, note="third")
+    with pytest.raises(PreconditionFailed):
+        await store.put("a", b"3", if_match=etag + "0", note="third")
+    assert await told(store) == {"a": "second"}
+    await store.put("a", b"3", note="third")
+    assert await told(store) == {"a": "third"}
+    await store.put("a", b"4")
+    assert await told(store) == {"a": None}
+    await store.delete("a")
+    await store.put("b", b"", note="of b")
+    await store.put("a", b"5")
+    assert await told(store) == {"a": None, "b": "of b"}
+
+
+async def test_notes_are_told_on_every_page_of_a_listing(store: ObjectStore) -> None:
+    await asyncio.gather(*(store.put(f"p/{number:04d}", b"", note=f"{number}") for number in range(620)))
+    pages = [entry async for entry in store.list("p/", start_after="p/0004", notes=True)]
+    assert [entry.note for entry in pages] == [f"{number}" for number in range(5, 620)]
+    assert [entry.note async for entry in store.list("p/", start_after="p/0099", limit=2, notes=True)] == ["100", "101"]
+
+
+@pytest.mark.parametrize("note", ["", "n" * (MAX_NOTE_BYTES + 1), "ü" * (MAX_NOTE_BYTES // 2 + 1), "\ud800"])
+async def test_a_note_outside_the_rule_is_refused_and_nothing_written(store: ObjectStore, note: str) -> None:
+    with pytest.raises(InvariantBroken, match="a note"):
+        await store.put("a", b"", note=note)
+    assert await store.get("a") is None
 
 
 async def test_a_listing_that_is_left_early_harms_nothing(store: ObjectStore) -> None:

@@ -248,6 +248,29 @@ async def test_other_tables_of_the_file_are_left_alone(tmp_path: Path) -> None:
     mine.close()
 
 
+BEFORE_NOTES = """
+CREATE TABLE durablegraph_objects (
+    key TEXT NOT NULL UNIQUE COLLATE BINARY, etag TEXT NOT NULL, modified INTEGER NOT NULL, data BLOB NOT NULL
+)
+"""
+
+
+async def test_a_file_of_the_version_before_notes_opens_with_all_it_has(tmp_path: Path) -> None:
+    path = tmp_path / "old.db"
+    with sqlite3.connect(path) as old:
+        old.execute(BEFORE_NOTES)
+        old.execute("INSERT INTO durablegraph_objects VALUES ('a', 'e1', 1000000, x'31')")
+    old.close()
+    stores = [SqliteObjectStore(path) for _ in range(4)]
+    found = await asyncio.gather(*(store.get("a") for store in stores))  # all find the old table at once
+    assert [stored.data for stored in found if stored] == [b"1"] * 4
+    await stores[0].put("a", b"2", if_match="e1", note="new")
+    await stores[1].put("b", b"")
+    assert [(entry.key, entry.note) async for entry in stores[2].list("", notes=True)] == [("a", "new"), ("b", None)]
+    for store in stores:
+        await store.aclose()
+
+
 async def test_a_full_disk_is_a_transient_error_and_the_store_goes_on(store: SqliteObjectStore) -> None:
     await store.put("kept", b"1")
 

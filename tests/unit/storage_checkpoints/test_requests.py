@@ -157,10 +157,18 @@ async def test_no_checkpoint_waits_for_a_seal() -> None:
     class Slow(CountingStore):
         held = asyncio.Event()
 
-        async def put(self, key: str, data: bytes, *, if_match: str | None = None, if_absent: bool = False) -> str:
+        async def put(
+            self,
+            key: str,
+            data: bytes,
+            *,
+            if_match: str | None = None,
+            if_absent: bool = False,
+            note: str | None = None,
+        ) -> str:
             if "/s/" in key:
                 await self.held.wait()
-            return await super().put(key, data, if_match=if_match, if_absent=if_absent)
+            return await super().put(key, data, if_match=if_match, if_absent=if_absent, note=note)
 
     store = Slow(MemoryObjectStore())
     saver = BlobCheckpointSaver(store, limits=Limits(seal_records=20))

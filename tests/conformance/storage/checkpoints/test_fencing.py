@@ -226,9 +226,11 @@ class Careless:
     async def get(self, key: str) -> StoredObject | None:
         return await self.inner.get(key)
 
-    async def put(self, key: str, data: bytes, *, if_match: str | None = None, if_absent: bool = False) -> str:
+    async def put(
+        self, key: str, data: bytes, *, if_match: str | None = None, if_absent: bool = False, note: str | None = None
+    ) -> str:
         del if_match, if_absent
-        return await self.inner.put(key, data)
+        return await self.inner.put(key, data, note=note)
 
     async def delete(self, key: str, *, if_match: str | None = None) -> bool:
         del if_match
@@ -238,9 +240,9 @@ class Careless:
         await self.inner.delete_many(keys)
 
     def list(
-        self, prefix: str, *, start_after: str | None = None, limit: int | None = None
+        self, prefix: str, *, start_after: str | None = None, limit: int | None = None, notes: bool = False
     ) -> AsyncIterator[ObjectEntry]:
-        return self.inner.list(prefix, start_after=start_after, limit=limit)
+        return self.inner.list(prefix, start_after=start_after, limit=limit, notes=notes)
 
     async def aclose(self) -> None:
         await self.inner.aclose()
