@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
+from urllib.request import getproxies
 
 import aiohttp
 from azure.core.pipeline.transport import AioHttpTransport
@@ -98,7 +99,8 @@ class BlobPool:
             connector = aiohttp.TCPConnector(limit=_CONNECTIONS)
             self._session = aiohttp.ClientSession(
                 connector=connector,
-                trust_env=True,
+                # aiohttp asks two threads about netrc and proxies for every single request: only where a proxy is set.
+                trust_env=bool(getproxies()),
                 auto_decompress=False,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trace_configs=[_counting_sends()],
