@@ -1,4 +1,4 @@
-"""The three stores under one name, each empty at the beginning of a test."""
+"""The three stores, and one of them with encryption, under one name; each empty at the beginning of a test."""
 
 import uuid
 from collections.abc import AsyncIterator, Callable
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from durablegraph.storage.connections import SqliteConnection, string_connection
+from durablegraph.storage.encryption import EncryptedStore, LocalKeys
 from durablegraph.storage.memory import MemoryObjectStore
 from durablegraph.storage.objects import ObjectStore
 from durablegraph.storage.opening import open_store
@@ -20,6 +21,8 @@ class Backend:
     name: str
     opener: Callable[[], ObjectStore]
     opened: list[ObjectStore] = field(default_factory=list)
+    tells_sizes: bool = True
+    """Whether a listing tells the sizes of values; else those of what is stored for them."""
 
     def open(self) -> ObjectStore:
         store = self.opener()
@@ -27,7 +30,7 @@ class Backend:
         return store
 
 
-@pytest.fixture(params=["memory", "sqlite", pytest.param("blob", marks=pytest.mark.azurite)])
+@pytest.fixture(params=["memory", "sqlite", "encrypted", pytest.param("blob", marks=pytest.mark.azurite)])
 async def backend(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Backend]:
     match request.param:
         case "memory":
@@ -36,6 +39,10 @@ async def backend(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
         case "sqlite":
             connection = SqliteConnection(tmp_path / "state" / "objects.db")
             backend = Backend("sqlite", lambda: open_store(connection))
+        case "encrypted":
+            connection = SqliteConnection(tmp_path / "state" / "objects.db")
+            ring = LocalKeys({"v1": bytes(range(32))})
+            backend = Backend("encrypted", lambda: EncryptedStore(open_store(connection), ring), tells_sizes=False)
         case _:
             text = request.getfixturevalue("azurite")
             blob = string_connection(text, container=f"t-{uuid.uuid4().hex}")

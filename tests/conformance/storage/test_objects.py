@@ -38,7 +38,7 @@ async def test_a_value_reads_back_with_the_etag_of_its_write(store: ObjectStore)
     [b"", b"\x00", bytes(range(256)) * 5, "Ünïcödé 🦆 \u0000\ud7ff".encode(), b"--boundary\r\n\r\n<xml/>"],
     ids=["empty", "nul", "every byte", "unicode", "looks like a protocol"],
 )
-async def test_any_bytes_come_back_as_they_were(store: ObjectStore, data: bytes) -> None:
+async def test_any_bytes_come_back_as_they_were(backend: Backend, store: ObjectStore, data: bytes) -> None:
     await store.put("v", data)
     await store.put("w", b"longer than the other value, to be replaced by it")
     await store.put("w", data)
@@ -47,7 +47,8 @@ async def test_any_bytes_come_back_as_they_were(store: ObjectStore, data: bytes)
         assert stored is not None
         assert stored.data == data
         assert type(stored.data) is bytes
-    assert [entry.size async for entry in store.list("")] == [len(data)] * 2
+    sizes = [entry.size async for entry in store.list("")]
+    assert sizes == [len(data)] * 2 if backend.tells_sizes else len(sizes) == 2
 
 
 async def test_a_value_of_twenty_megabytes_comes_back_as_it_was(store: ObjectStore) -> None:
@@ -223,10 +224,11 @@ async def test_a_prefix_is_a_string_and_not_a_folder(store: ObjectStore) -> None
     assert await keys(store, "run-1") == ["run-1", "run-1/a", "run-10"]
 
 
-async def test_a_listing_gives_the_etag_that_a_conditional_write_takes(store: ObjectStore) -> None:
+async def test_a_listing_gives_the_etag_that_a_conditional_write_takes(backend: Backend, store: ObjectStore) -> None:
     written = await store.put("a", b"123")
     (entry,) = [entry async for entry in store.list("a")]
-    assert (entry.size, entry.etag) == (3, written)
+    assert entry.etag == written
+    assert not backend.tells_sizes or entry.size == 3
     await store.put("a", b"4", if_match=entry.etag)
 
 
@@ -246,13 +248,15 @@ async def told(store: ObjectStore, prefix: str = "") -> dict[str, str | None]:
     return {entry.key: entry.note async for entry in store.list(prefix, notes=True)}
 
 
-async def test_a_listing_tells_the_notes_when_it_is_asked_to(store: ObjectStore) -> None:
+async def test_a_listing_tells_the_notes_when_it_is_asked_to(backend: Backend, store: ObjectStore) -> None:
     for number, note in enumerate(NOTES):
         await store.put(f"n/{number}", b"value", note=note)
     await store.put("n/none", b"value")
     assert await told(store) == {**{f"n/{number}": note for number, note in enumerate(NOTES)}, "n/none": None}
     assert {entry.note async for entry in store.list("n/")} == {None}
-    assert [(entry.size, entry.note) async for entry in store.list("n/0", limit=1, notes=True)] == [(5, "x")]
+    (entry,) = [entry async for entry in store.list("n/0", limit=1, notes=True)]
+    assert entry.note == "x"
+    assert not backend.tells_sizes or entry.size == 5
 
 
 async def test_every_write_replaces_the_note(store: ObjectStore) -> None:
