@@ -17,7 +17,7 @@ from durablegraph.storage.checkpoints.records import (
     Typed,
     Version,
 )
-from durablegraph.storage.checkpoints.sealing import as_records
+from durablegraph.storage.checkpoints.sealing import Pack, as_records
 from durablegraph.storage.checkpoints.segment import Segment, WritesByPlace, absorb, by_place
 from durablegraph.storage.checkpoints.values import NewValues, ValueReader
 
@@ -36,6 +36,7 @@ class Draft:
     values: NewValues
     commit: bytes
     replaced: bool  # the segment has a new base, so that its body must be built anew
+    pack: Pack | None  # to be published once that base is committed
     borrow: Borrow
     writes_of: WritesOf
     objects: LogObjects
@@ -141,6 +142,7 @@ class PutCheckpoint:
         typed = make()
         if typed == await draft.read(channel, version):
             return []
+        draft.values.latest.pop(channel, None)  # or the next version would be told as a difference from the old bytes
         stored: list[tuple[str, Version, Entry]] = []
         for (name, other), entry in list(draft.segment.table.items()):
             if name == channel and isinstance(entry, Spliced) and entry.base == version:

@@ -9,7 +9,7 @@ the sealed records by a base, so that no checkpoint waits for two requests.
 import asyncio
 import random
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -74,7 +74,7 @@ class Log:
                 head = await self._load()
             view.saw(self.names.head, head.facts())
             if view.is_committer:
-                self._sealer.begin_when_full(head)  # while the super-step is executed
+                self._sealer.begin_when_full(head, self.latest)  # while the super-step is executed
             return None if head.etag is None else head.segment
 
     async def commit(self, change: Change, view: View, *, urgent: bool) -> None:
@@ -158,6 +158,9 @@ class Log:
         draft = await self._draft(head, batch)
         if not draft.records:
             return True
+        if head.etag is None and draft.values.uploads:
+            await self.begin(head, {waiting.view for waiting in batch})
+            return False
         await self.objects.put_values(draft.values.uploads)
         views = {waiting.view for waiting in batch}
         alone = {view: len(views) == 1 and self._is_alone(view, head) for view in views}
@@ -166,10 +169,24 @@ class Log:
         for waiting in batch:
             waiting.view.put(self.names.head, waiting.change.puts())
         self._accept(draft)
+        if draft.pack is not None:
+            self._sealer.publish(draft.pack)
         if self._head is not None and self._wrote_last:
-            self._sealer.begin_when_full(self._head)
+            self._sealer.begin_when_full(self._head, self.latest)
         self._wrote_last = self._head is not None
         return True
+
+    async def begin(self, absent: Head, views: Iterable[View] = ()) -> Head | None:
+        """Store a head without checkpoints where there is none; None when somebody else was faster.
+
+        No object is stored before its log has a head. So whoever stored some and then stalled has to replace a head
+        it knows, and is refused when a sweep moved or a deletion removed it meanwhile.
+        """
+        commit, segment = secrets.token_bytes(len(NO_COMMIT)), absent.segment.copy()
+        segment.add(CommitMark(commit))
+        body = GrowingBody(pack([segment.base, *segment.records]))
+        alone = {view: self._is_alone(view, absent) for view in views}
+        return self._head if await self._store(absent, segment, body, commit, alone) else None
 
     def _is_alone(self, view: View, head: Head) -> bool:
         """Whether nobody else moved the head since the view saw it."""
@@ -178,15 +195,14 @@ class Log:
 
     async def _draft(self, head: Head, batch: Sequence[Waiting]) -> Draft:
         limits = self._shared.limits
-        segment = await self._sealer.relieved(head)
-        replaced = segment is not None
-        if segment is None:
-            segment = head.segment.copy()
+        relieved = await self._sealer.relieved(head, self.latest)
+        segment, pack = relieved or (head.segment.copy(), None)
         draft = Draft(
             segment=segment,
             values=NewValues(limits, self._known, dict(self.latest)),
             commit=secrets.token_bytes(len(NO_COMMIT)),
-            replaced=replaced,
+            replaced=relieved is not None,
+            pack=pack,
             borrow=partial(self._borrow, segment),
             writes_of=partial(self._writes_of, segment),
             objects=self.objects,

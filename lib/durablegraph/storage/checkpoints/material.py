@@ -43,8 +43,7 @@ async def material(log: Log, found: Found, reader: ValueReader) -> Material:
     if home is None or record is None:
         raise CorruptCheckpoint(f"checkpoint {found.id} has writes but is itself missing")
     writes = sorted(found.writes().items(), key=lambda item: writes_sort_key(item[1].path, *item[0]))
-    wanted = [home.table.get(place) for place in record.versions.items()]
-    await reader.fetch([*wanted, *(write.entry for _, write in writes)])
+    await reader.fetch(home, record.versions, (write.entry for _, write in writes))
     values = {}
     for channel, version in record.versions.items():
         typed = await reader.of_channel(home, channel, version)

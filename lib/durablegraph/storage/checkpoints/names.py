@@ -6,6 +6,7 @@
     d/{hh}/{thread}/{ns}/s/{seq}-{random}  sealed segment
     d/{hh}/{thread}/{ns}/x/{random}        value of its own
     d/{hh}/{thread}/{ns}/i/{random}        index of sealed segments
+    d/{hh}/{thread}/{ns}/p/latest          pack: large values as they were at the last seal
     d/{hh}/{thread}/{ns}/r/{run}           marker: this run put checkpoints here
     r/{run}/{hh}/{thread}/{ns}             the same, to be found by run
 
@@ -24,6 +25,8 @@ from typing import Final
 
 LONGEST_PART: Final = 160
 RUNS: Final = "r"
+PACK: Final = "p/latest"
+"""The one name below `LogNames.objects` that is written more than once."""
 _HASHED: Final = "~~"
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_-]")
 _ESCAPED: Final = re.compile(r"~([0-9a-f]{2})")

@@ -4,6 +4,7 @@ And what all logs of a saver share: the store, the cipher, the limits, the cache
 """
 
 import asyncio
+import logging
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -22,7 +23,9 @@ from durablegraph.storage.objects import ObjectStore
 LOG: Final = b"L"
 _VALUE: Final = b"X"
 _INDEX: Final = b"I"
+_PACK: Final = b"P"
 _CACHED_SEGMENTS: Final = 48
+_log = logging.getLogger(__name__)
 _OFF_THE_LOOP: Final = 256 * 1024  # bytes from which (de)compression would hold up the event loop
 
 
@@ -85,6 +88,26 @@ class LogObjects:
         """The entries of an index object, oldest first."""
         key, frame = await self._get(name, _INDEX)
         return unpack_index(key, frames.decompress(key, frame.body))
+
+    async def put_pack(self, id_: bytes, body: bytes | None) -> None:
+        """Replace the pack by `body`, compressed; None removes it."""
+        if body is None:
+            await self._shared.store.delete(self._prefix + names.PACK)
+        else:
+            await self._put(names.PACK, _PACK, id_, body)
+
+    async def pack(self, id_: bytes) -> bytes | None:
+        """The content of the pack of that id; None when another one is there, or none that can be read."""
+        try:
+            key, frame = await self._get(names.PACK, _PACK)
+            if frame.commit != id_:
+                return None
+            return await asyncio.to_thread(frames.decompress, key, frame.body)
+        except ObjectMissing:
+            return None
+        except CorruptCheckpoint as damage:
+            _log.warning("%s (nothing is lost: the segments have it all)", damage)
+            return None
 
     async def fold(self, levels: list[list[SegmentEntry]]) -> tuple[tuple[SegmentEntry, ...], ...]:
         """The index with every overfull level moved into an index object, so that the head stays small."""

@@ -44,6 +44,9 @@ class Sealed:
 
     `external` is the object the chain begins with, if any; `cost` are the bytes of all its splices. Both only serve
     to fetch everything at once and to know when a fresh copy is cheaper.
+
+    `pack` tells a head's readers of a shortcut: the whole value lies `start` bytes into the log's pack, if that still
+    is the one of this id. A sealed segment's shortcuts are long out of date.
     """
 
     type: str
@@ -51,6 +54,8 @@ class Sealed:
     external: str | None
     cost: int
     size: int
+    pack: bytes | None = None
+    start: int = 0
 
 
 Entry: TypeAlias = Inline | External | Spliced | Sealed

@@ -25,7 +25,7 @@ from durablegraph.storage.checkpoints.records import (
 )
 from durablegraph.storage.checkpoints.segment import Segment, WritesByPlace
 
-_COMMITS_CARRIED: Final = 32  # how far back a writer with a lost answer can still find its commit after a seal
+COMMITS_CARRIED: Final = 32  # how far back a writer with a lost answer can still find its commit after a seal
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,8 @@ class Limits:
     seal_bytes: int = 48 * 1024  # of the compressed head
     seal_records: int = 400
     chain_links: int = 64  # splices of one value in one segment
-    chain_segments: int = 16  # segments that the splices of one value may reach through
+    chain_segments: int = 32  # segments that the splices of one value may reach through
+    largest_pack: int = 16 * 1024 * 1024  # of values; what does not fit is read through its chain
     fan: int = 32  # segments in an index object
     linger: float = 0.002  # how long writes of a task wait for the checkpoint they usually come with
     conflict_attempts: int = 100
@@ -52,13 +53,22 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Pack:
+    """The next content of a log's pack, compressed; None when nothing is packed any more."""
+
+    id: bytes
+    body: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
 class SealPlan:
-    """A segment that is stored, and what the next base takes from it."""
+    """A segment that is stored, what the next base takes from it, and the pack that goes with that base, if any."""
 
     segment: Segment
     count: int
     index: tuple[tuple[SegmentEntry, ...], ...]
     carried: dict[tuple[str, Version], Entry]
+    pack: Pack | None
 
     def fits(self, head: Segment) -> bool:
         """Whether the head still begins with the sealed records; a head of another base has no use for the plan."""
@@ -84,6 +94,8 @@ def chain(segment: Segment, channel: str, version: Version) -> tuple[list[Splice
 def carry(segment: Segment, channel: str, version: Version) -> Entry:
     """How a later log refers to a value of this sealed one."""
     entry = segment.table[channel, version]
+    if isinstance(entry, Sealed):
+        return replace(entry, pack=None, start=0)
     if not isinstance(entry, Spliced):
         return entry
     links, root = chain(segment, channel, version)
@@ -144,7 +156,7 @@ def next_base(plan: SealPlan, tail: Sequence[Record], id_: bytes, tip: StoredChe
         writes=tuple(_carried_writes(sealed, tip, tail)),
         forgotten=sealed.forgotten,
         folded={id_: folded for id_, folded in sealed.base.folded.items() if tip is not None and id_ == tip.id},
-        commits=tuple(sealed.commits[-_COMMITS_CARRIED:]),
+        commits=tuple(sealed.commits[-COMMITS_CARRIED:]),
     )
 
 

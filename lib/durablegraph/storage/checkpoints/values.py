@@ -27,6 +27,7 @@ class ValueReader:
         self._objects = objects
         self._memo: Memo = {}
         self._externals: dict[str, bytes] = dict(at_hand or {})
+        self._packs: dict[bytes, bytes | None] = {}
 
     async def of_channel(self, segment: Segment, channel: str, version: Version) -> Typed | None:
         """The value of a channel at a version, or None when that version has no value."""
@@ -47,10 +48,13 @@ class ValueReader:
             case Spliced() | Sealed():
                 raise CorruptCheckpoint("a write is stored as a difference from nothing")
 
-    async def fetch(self, entries: Iterable[Entry | None]) -> None:
-        """Fetch all externals of these entries at once."""
-        wanted = {entry.name for entry in entries if isinstance(entry, External)}
-        await asyncio.gather(*(self._external(name) for name in wanted))
+    async def fetch(self, segment: Segment, versions: Mapping[str, Version], others: Iterable[Entry]) -> None:
+        """Fetch what these values of a segment begin with, and `others`, all at once."""
+        places = [place for place in versions.items() if place in segment.table]
+        entries = [*others, *(chain(segment, channel, version)[1] for channel, version in places)]
+        externals = {entry.name for entry in entries if isinstance(entry, External)}
+        packs = {pack for entry in entries if (pack := _shortcut(segment, entry)) is not None}
+        await asyncio.gather(*map(self._external, externals), *map(self._pack, packs))
 
     def forget_when_large(self) -> None:
         """Let go of everything when it has grown large: a materialised history can be gigabytes."""
@@ -58,6 +62,7 @@ class ValueReader:
         if held > _MOST_HELD:
             self._memo.clear()
             self._externals.clear()
+            self._packs.clear()
 
     async def _made(self, segment: Segment, channel: str, version: Version) -> Typed:
         links, root = chain(segment, channel, version)
@@ -66,7 +71,7 @@ class ValueReader:
                 type_, raw = await self.of_entry(root)
             case Sealed():
                 at = links[-1].base if links else version
-                type_, raw = await self._unsealed(root, channel, at)
+                type_, raw = await self._unsealed(segment, root, channel, at)
             case Spliced():
                 raise CorruptCheckpoint("a chain of splices ends in a splice")
         if not links:
@@ -81,9 +86,13 @@ class ValueReader:
             )
         return links[0].type, whole
 
-    async def _unsealed(self, entry: Sealed, channel: str, version: Version) -> Typed:
-        begun = [] if entry.external is None else [External(entry.type, entry.external, 0)]
-        found, _ = await asyncio.gather(self._objects.segments(entry.segments), self.fetch(begun))
+    async def _unsealed(self, segment: Segment, entry: Sealed, channel: str, version: Version) -> Typed:
+        shortcut = _shortcut(segment, entry)
+        packed = None if shortcut is None else await self._pack(shortcut)
+        if packed is not None and entry.start + entry.size <= len(packed):
+            return entry.type, packed[entry.start : entry.start + entry.size]
+        begun = [] if entry.external is None else [self._external(entry.external)]
+        found, _ = await asyncio.gather(self._objects.segments(entry.segments), asyncio.gather(*begun))
         value = await self.of_channel(found[0], channel, version)
         if value is None:
             raise CorruptCheckpoint(f"{entry.segments[0]}: channel {channel!r} has no version {version!r}")
@@ -93,6 +102,16 @@ class ValueReader:
         if name not in self._externals:
             self._externals[name] = await self._objects.value(name)
         return self._externals[name]
+
+    async def _pack(self, id_: bytes) -> bytes | None:
+        if id_ not in self._packs:
+            self._packs[id_] = await self._objects.pack(id_)
+        return self._packs[id_]
+
+
+def _shortcut(segment: Segment, entry: Entry) -> bytes | None:
+    """The pack that has the value, as far as this log knows; what a sealed segment knows is out of date."""
+    return entry.pack if isinstance(entry, Sealed) and not segment.name else None
 
 
 @dataclass(slots=True)

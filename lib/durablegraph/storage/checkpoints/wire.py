@@ -123,8 +123,9 @@ def _entry_to_wire(entry: Entry) -> list[Any]:
             return ["x", type_, name, size]
         case Spliced(type_, base, splice, size):
             return ["d", type_, base, splice.header, splice.offset, splice.length, splice.middle, splice.suffix, size]
-        case Sealed(type_, segments, external, cost, size):
-            return ["s", type_, list(segments), external, cost, size]
+        case Sealed(type_, segments, external, cost, size, pack, start):
+            shortcut = [] if pack is None else [pack, start]
+            return ["s", type_, list(segments), external, cost, size, *shortcut]
 
 
 def _entry_from_wire(wire: Any) -> Entry:
@@ -137,7 +138,8 @@ def _entry_from_wire(wire: Any) -> Entry:
             _, type_, base, header, offset, length, middle, suffix, size, *_ = wire
             return Spliced(type_, base, Splice(header, offset, length, middle, suffix), size)
         case "s":
-            return Sealed(wire[1], tuple(wire[2]), wire[3], wire[4], wire[5])
+            _, type_, segments, external, cost, size, *shortcut = wire
+            return Sealed(type_, tuple(segments), external, cost, size, *shortcut[:2])
         case _:
             raise ValueError("a value of a kind unknown to this version")
 
