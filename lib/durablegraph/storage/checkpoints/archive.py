@@ -61,6 +61,11 @@ class Archive:
                 held -= log.held
                 del self._logs[key]
 
+    def forget_log(self, log: Log) -> None:
+        """Drop what memory holds of a log that was deleted."""
+        self._logs.pop((log.names.thread, log.names.namespace), None)
+        self._marked_runs = {place for place in self._marked_runs if place[0] != log.names.head}
+
     def forget_thread(self, thread: str) -> None:
         """Drop what memory holds of a thread."""
         for key in [key for key in self._logs if key[0] == thread]:

@@ -20,14 +20,17 @@ from durablegraph.storage.checkpoints.changes import PutCheckpoint, PutWrites
 from durablegraph.storage.checkpoints.faces import TwoFacedSaver
 from durablegraph.storage.checkpoints.fencing import ConflictPolicy, View
 from durablegraph.storage.checkpoints.home import Home, running_loop
+from durablegraph.storage.checkpoints.keeping import keep_last
 from durablegraph.storage.checkpoints.material import Material
 from durablegraph.storage.checkpoints.names import LogNames
 from durablegraph.storage.checkpoints.objects import Shared
 from durablegraph.storage.checkpoints.records import Folded
 from durablegraph.storage.checkpoints.sealing import Limits
 from durablegraph.storage.checkpoints.serde import AllowedTypes, StrictSerializer
-from durablegraph.storage.checkpoints.translation import matches, place
+from durablegraph.storage.checkpoints.translation import matches, place, root_of
 from durablegraph.storage.connections import DEFAULT_CONTAINER, SqliteConnection, string_connection
+from durablegraph.storage.encryption.opening import protected
+from durablegraph.storage.encryption.ring import KeyRing
 from durablegraph.storage.objects import ObjectStore
 from durablegraph.storage.opening import open_store
 
@@ -98,12 +101,14 @@ class BlobCheckpointSaver(TwoFacedSaver):
         serde: SerializerProtocol | None = None,
         allowed_types: AllowedTypes = (),
         on_conflict: str = "fence",
+        encryption: KeyRing | None = None,
     ) -> Self:
         """A saver in a container of Azure Blob Storage, made at the first write. Nothing is requested before use.
 
-        `connection` is a connection string or ``UseDevelopmentStorage=true`` (the emulator).
+        `connection` is a connection string or ``UseDevelopmentStorage=true`` (the emulator); `encryption` are the keys
+        to encrypt everything under.
         """
-        store = open_store(string_connection(connection, container=container))
+        store = protected(open_store(string_connection(connection, container=container)), encryption)
         return cls._opened(store, prefix=prefix, serde=serde, allowed_types=allowed_types, on_conflict=on_conflict)
 
     @classmethod
@@ -115,9 +120,13 @@ class BlobCheckpointSaver(TwoFacedSaver):
         serde: SerializerProtocol | None = None,
         allowed_types: AllowedTypes = (),
         on_conflict: str = "fence",
+        encryption: KeyRing | None = None,
     ) -> Self:
-        """A saver in one SQLite file, which may be used by several processes; made at the first write."""
-        store = open_store(SqliteConnection(Path(path)))
+        """A saver in one SQLite file, which may be used by several processes; made at the first write.
+
+        `encryption` are the keys to encrypt everything under.
+        """
+        store = protected(open_store(SqliteConnection(Path(path))), encryption)
         return cls._opened(store, prefix=prefix, serde=serde, allowed_types=allowed_types, on_conflict=on_conflict)
 
     @classmethod
@@ -204,6 +213,18 @@ class BlobCheckpointSaver(TwoFacedSaver):
 
     async def _prune(self, threads: Sequence[str], strategy: str) -> None:
         await maintenance.prune(self._core.archive, self._view, threads, strategy)
+
+    async def akeep_last(self, thread_id: str, count: int) -> bool:
+        """Remove all but the newest `count` checkpoints of a thread; False when there were no more.
+
+        What later work may need stays beside them: the last checkpoint before their run, the subgraphs of all these,
+        and what delta channels are rebuilt from. Safe while others write: who builds on the head from before is
+        refused. Repeating it is harmless.
+        """
+        return await self._core.home.call(self._keep_last(thread_id, count))
+
+    async def _keep_last(self, thread: str, count: int) -> bool:
+        return await keep_last(self._core.archive, self._view, thread, count, partial(root_of, self._plain))
 
     async def _history(self, config: RunnableConfig, channels: Sequence[str]) -> Mapping[str, Folded]:
         if not channels:

@@ -64,6 +64,12 @@ def matches(serde: SerializerProtocol, wanted: Mapping[str, Any] | None, metadat
     return all(found.get(key) == value for key, value in wanted.items())
 
 
+def root_of(serde: SerializerProtocol, metadata: Typed) -> str | None:
+    """The root namespace's checkpoint during which a subgraph made one with these metadata."""
+    root = serde.loads_typed(metadata).get("parents", {}).get("")
+    return None if root is None else str(root)
+
+
 def to_checkpoint(
     serde: SerializerProtocol,
     config: RunnableConfig,
