@@ -1,12 +1,16 @@
 """Damage is reported, never served."""
 
+import asyncio
+
 import pytest
+from langgraph.checkpoint.base.id import uuid6
 
 from durablegraph import BlobCheckpointSaver
 from durablegraph.errors import InvalidRequest, InvariantBroken
-from durablegraph.storage.checkpoints import CorruptCheckpoint, StrictSerializer, TypeNotAllowedError
+from durablegraph.storage.checkpoints import EXPECTED_HEAD, CorruptCheckpoint, StrictSerializer, TypeNotAllowedError
 from durablegraph.storage.memory import MemoryObjectStore
 from tests.conformance.storage.checkpoints.savers import TINY, at, id_of, made, put
+from tests.support.stores import CountingStore, Kind
 
 
 async def _stored() -> tuple[MemoryObjectStore, list[str]]:
@@ -91,6 +95,53 @@ async def test_the_head_of_another_thread_is_not_served() -> None:
         await BlobCheckpointSaver(store).aget_tuple(at(wrong))
     assert isinstance(raised.value, InvariantBroken)
     assert raised.value.code == "corrupt_checkpoint"
+
+
+async def test_a_head_that_was_lost_is_not_taken_for_a_new_thread() -> None:
+    store, keys = await _stored()
+    saver = BlobCheckpointSaver(store)
+    history = [one.config async for one in saver.alist(at("t"))]
+    await store.delete(next(key for key in keys if key.startswith("h/")))
+    for config in (history[0], history[-1]):
+        with pytest.raises(CorruptCheckpoint, match="head was lost"):
+            await BlobCheckpointSaver(store).aget_tuple(config)
+    for policy in ("fence", "merge"):
+        with pytest.raises(CorruptCheckpoint, match="head was lost"):
+            await put(BlobCheckpointSaver(store, on_conflict=policy), "t", {"n": 12}, parent=id_of(history[0]))
+    expecting = {"configurable": {"thread_id": "t", "checkpoint_ns": "", EXPECTED_HEAD: id_of(history[0])}}
+    with pytest.raises(CorruptCheckpoint, match="head was lost"):
+        await BlobCheckpointSaver(store).aput(expecting, made({"n": 12}), {}, {"n": 12})  # type: ignore[arg-type]
+    await BlobCheckpointSaver(store).adelete_thread("t")
+    assert await BlobCheckpointSaver(store).aget_tuple(history[0]) is None
+    assert [entry.key async for entry in store.list("")] == []
+
+
+async def test_a_new_thread_is_not_suspected_of_having_lost_its_head() -> None:
+    store = CountingStore(MemoryObjectStore())
+    saver = BlobCheckpointSaver(store)
+    assert await saver.aget_tuple(at("new")) is None
+    parent = id_of(await put(saver, "new", {"n": 0}))
+    await put(saver, "new", {"n": 1}, parent=parent)
+    assert store.tally.requests == {Kind.READ: 1, Kind.WRITE: 2}
+
+
+async def test_parents_that_run_in_a_circle_end_a_walk() -> None:
+    store = MemoryObjectStore()
+    saver = BlobCheckpointSaver(store, limits=TINY)
+    ids = [str(uuid6(clock_seq=n)) for n in range(6)]
+    for n, id_ in enumerate(ids):
+        await put(
+            saver, "t", {"n": n}, id_=id_, parent=ids[n - 1], metadata={"counters_since_delta_snapshot": {"d": 1}}
+        )
+        await saver.aput_writes(at("t", "", id_), [("d", n)], "task")
+    await saver.aclose()
+    async with asyncio.timeout(10):
+        reader = BlobCheckpointSaver(store)
+        history = await reader.aget_delta_channel_history(config=at("t"), channels=["d"])
+        assert [value for _, _, value in history["d"]["writes"]] == [0, 1, 2, 3, 4]
+        assert len([one async for one in reader.alist(at("t"))]) == 6
+        await reader.aprune(["t"])
+        assert len([one async for one in BlobCheckpointSaver(store).alist(at("t"))]) == 1
 
 
 async def test_a_type_that_was_not_allowed_is_an_error_and_not_a_dictionary() -> None:

@@ -37,6 +37,12 @@ class Wanted:
     is_checkpoint: bool
     replaces: "Replaces | None" = None
 
+    @property
+    def follows_another(self) -> bool:
+        """Whether it is a checkpoint after one that must be in the log already."""
+        expected = None if self.replaces is None else self.replaces.tip
+        return self.is_checkpoint and (self.anchor or expected) is not None
+
 
 @dataclass(frozen=True, slots=True)
 class Replaces:

@@ -18,7 +18,7 @@ from durablegraph.storage.checkpoints.changes import Change, Draft, PutWrites
 from durablegraph.storage.checkpoints.errors import LOOKS, ConcurrentWriterError, CorruptCheckpoint, ObjectMissing
 from durablegraph.storage.checkpoints.fencing import HeadFacts, View, refusal
 from durablegraph.storage.checkpoints.frames import NO_COMMIT, GrowingBody
-from durablegraph.storage.checkpoints.names import LogNames
+from durablegraph.storage.checkpoints.names import SEGMENTS, LogNames
 from durablegraph.storage.checkpoints.objects import LOG, LogObjects, Shared
 from durablegraph.storage.checkpoints.records import Base, CommitMark, Entry, Typed, Version
 from durablegraph.storage.checkpoints.sealer import Head, Sealer
@@ -77,6 +77,20 @@ class Log:
                 self._sealer.begin_when_full(head, self.latest)  # while the super-step is executed
             return None if head.etag is None else head.segment
 
+    async def assert_not_lost(self) -> None:
+        """Raise CorruptCheckpoint when the head is missing and segments are there; no request when it is there."""
+        async with self._lock:
+            head = self._head or await self._load()
+            if head.etag is None:
+                await self._assert_never_sealed()
+
+    async def _assert_never_sealed(self) -> None:
+        async for found in self._shared.store.list(f"{self.names.objects}{SEGMENTS}/", limit=1):
+            raise CorruptCheckpoint(
+                f"{self._title()}: the head is missing, and {found.key} is there: the head was lost, or a deletion "
+                f"of the thread was cut off; restore {self.names.head}, or delete the thread (again)"
+            )
+
     async def commit(self, change: Change, view: View, *, urgent: bool) -> None:
         """Make a change durable. Raises ConcurrentWriterError when `view` may not make it."""
         await self._queue.carry_out(change, view, urgent=urgent)
@@ -124,6 +138,8 @@ class Log:
                 for attempt in range(self._shared.limits.conflict_attempts):
                     await self._pause(attempt)
                     head = self._head or await self._load()
+                    if head.etag is None and any(waiting.change.wanted().follows_another for waiting in batch):
+                        await self._assert_never_sealed()
                     batch = self._allowed(batch, head)
                     try:
                         done = not batch or await self._try(head, batch)

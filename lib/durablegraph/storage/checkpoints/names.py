@@ -25,6 +25,7 @@ from typing import Final
 
 LONGEST_PART: Final = 160
 RUNS: Final = "r"
+SEGMENTS: Final = "s"
 PACK: Final = "p/latest"
 """The one name below `LogNames.objects` that is written more than once."""
 _HASHED: Final = "~~"
@@ -117,7 +118,7 @@ def run_markers(prefix: str, run: str) -> str:
 
 def new_segment(sequence: int) -> str:
     """A name for a sealed segment, relative to `LogNames.objects`; unique, so that no upload overwrites another."""
-    return f"s/{sequence:08x}-{secrets.token_hex(4)}"
+    return f"{SEGMENTS}/{sequence:08x}-{secrets.token_hex(4)}"
 
 
 def sequence_of(segment: str) -> int:
