@@ -92,6 +92,8 @@ class Archive:
             return await material(log, found, ValueReader(log.objects))
 
         result = await self.looked_up(log, view, look)
+        if result is None:
+            await log.assert_not_lost()
         view.asked_for(log.names.head, id_)
         return result
 
