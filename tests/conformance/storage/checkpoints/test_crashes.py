@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 
 from durablegraph import BlobCheckpointSaver
 from durablegraph.storage.memory import MemoryObjectStore
@@ -87,25 +88,31 @@ def _apply(oracle: Oracle, steps: Sequence[Step]) -> None:
             oracle.put_writes(step.config, step.writes, step.task, step.path)
 
 
-def _assert_reads_as(oracle: Oracle, saver: BlobCheckpointSaver, thread: str) -> None:
-    for namespace in NAMESPACES:
-        here = at(thread, namespace)
-        assert_same(oracle.get_tuple(here), saver.get_tuple(here))
-        expected, found = list(oracle.list(here)), list(saver.list(here))
-        assert len(expected) == len(found)
-        for one, other in zip(expected, found, strict=True):
+Read = dict[str, tuple[CheckpointTuple | None, list[CheckpointTuple]]]
+"""By namespace: the latest checkpoint and the listing."""
+
+
+def _read(saver: BaseCheckpointSaver[Any], thread: str) -> Read:
+    return {name: (saver.get_tuple(at(thread, name)), list(saver.list(at(thread, name)))) for name in NAMESPACES}
+
+
+def _assert_reads_as(expected: Read, found: Read) -> None:
+    for namespace, (latest, history) in expected.items():
+        assert_same(latest, found[namespace][0])
+        assert len(history) == len(found[namespace][1])
+        for one, other in zip(history, found[namespace][1], strict=True):
             assert_same(one, other)
 
 
 def _assert_explained(oracle: Oracle, in_flight: Sequence[Step], saver: BlobCheckpointSaver, thread: str) -> None:
     """All that was acknowledged is there, and besides it nothing but steps that were under way, each whole."""
-    complaints = []
+    found, complaints = _read(saver, thread), []
     for count in range(len(in_flight) + 1):
         for landed in itertools.combinations(in_flight, count):
             possible = copy.deepcopy(oracle)
             _apply(possible, landed)
             try:
-                _assert_reads_as(possible, saver, thread)
+                _assert_reads_as(_read(possible, thread), found)
             except AssertionError as error:
                 complaints.append(error)
             else:
