@@ -71,8 +71,8 @@ def _graphs(folder: Path) -> Registry:
     in_code = registered()
     file = folder / GRAPHS_FILE
     graphs = Registry() if in_code and not file.exists() else Registry.from_file(file)
-    for name, graph in in_code.items():
-        graphs.register(name, graph)
+    for name, given in in_code.items():
+        graphs.register(name, given.graph, checkpointer=given.checkpointer)
     return graphs
 
 

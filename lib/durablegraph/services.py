@@ -61,7 +61,12 @@ class Services:
         return found
 
     def saver_of(self, loaded: LoadedGraph) -> BaseCheckpointSaver[Any]:
-        """The saver that rebuilds values only as types of this graph's state, or as types that the settings allow."""
+        """The saver of a graph: its own where it has one, otherwise the app's.
+
+        The app's rebuilds values only as types of this graph's state, or as types that the settings allow.
+        """
+        if loaded.checkpointer is not None:
+            return loaded.checkpointer
         if loaded.name not in self._savers:
             self._savers[loaded.name] = self.saver.with_allowlist(allowed_types(loaded.graph))
         return self._savers[loaded.name]
@@ -82,7 +87,9 @@ class Services:
         """A saver for one attempt at a super-step, which can commit only on the head that it reads first.
 
         `shared` is for one of several chunks of a super-step: it may add writes beside the others. `token` is what
-        `head_token` said after the step before. A saver that cannot fence is returned as it is.
+        `head_token` said after the step before. A saver that cannot fence is returned as it is: then the head is
+        only compared before each checkpoint (`graphs.saver_view`), so that an attempt which was given up may still
+        commit if it got past the comparison.
         """
         saver = self.saver_of(loaded)
         if not isinstance(saver, BlobCheckpointSaver):
@@ -94,9 +101,10 @@ class Services:
         """The token of the newest commit that an attempt's saver read or made."""
         return saver.head_token(thread_id) if isinstance(saver, BlobCheckpointSaver) else None
 
-    async def head(self, thread_id: str) -> str | None:
-        """The id of a thread's newest checkpoint."""
-        found = await self.saver.aget_tuple(_config(thread_id))
+    async def head(self, graph: str, thread_id: str) -> str | None:
+        """The id of a thread's newest checkpoint, where the graph keeps them."""
+        saver = self.saver_of(await self.graphs.load(graph))
+        found = await saver.aget_tuple(_config(thread_id))
         return found.checkpoint["id"] if found else None
 
     async def state(self, graph: str, thread_id: str, checkpoint_id: str | None = None) -> StateSnapshot:

@@ -79,7 +79,10 @@ async def _concerns(services: Services, record: RunRecord, cursor: Cursor) -> bo
         return True
     at = cursor.checkpoint
     if cursor.stop is None:  # a new instance of a run that is under way: only the head knows where it is
-        at = await services.head(record.thread_id)
+        try:
+            at = await services.head(record.graph, record.thread_id)
+        except ConfigurationError:
+            return False  # the graph cannot be loaded: the super-step will tell
     return at == record.checkpoint
 
 

@@ -1,7 +1,8 @@
 """Reads ``langgraph.json``, the file in which LangGraph's own tools find an app's graphs.
 
-We use ``graphs``, ``env``, ``dependencies`` and ``python_version``. The other members of LangGraph's schema configure
-things that this library does in its own way, or belong to a container image; they are named, never silently dropped.
+We use ``graphs``, ``checkpointer``, ``store``, ``env``, ``dependencies`` and ``python_version``. The other members of
+LangGraph's schema configure things that this library does in its own way, or belong to a container image; they are
+named, never silently dropped.
 Source: https://docs.langchain.com/langsmith/cli#configuration-file
 """
 
@@ -10,7 +11,7 @@ import json
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from types import MappingProxyType
@@ -19,11 +20,11 @@ from typing import Any
 from dotenv import dotenv_values
 
 from durablegraph.errors import ConfigurationError
+from durablegraph.graphs.app_storage import StoreSettings, checkpointer_of, store_of
+from durablegraph.graphs.sources import Source, graph_source, shown
 
 NOT_OURS: Mapping[str, str] = MappingProxyType(
     {
-        "store": "the Store is ours, in the app's storage; semantic search needs an index of your own",
-        "checkpointer": "checkpoints are ours, in the app's storage",
         "auth": "authentication is the Functions app's: keys, Easy Auth or JWT",
         "encryption": "encrypt with your storage account's keys",
         "http": "routes are the Functions app's: add HTTP triggers to it",
@@ -43,32 +44,26 @@ NOT_OURS: Mapping[str, str] = MappingProxyType(
         "disable_persistence": "a durable run is always persisted",
     }
 )
-_OURS = frozenset(("graphs", "env", "dependencies", "python_version", "$schema"))
+_OURS = frozenset(("graphs", "checkpointer", "store", "env", "dependencies", "python_version", "$schema"))
 _GRAPH_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _REQUIREMENT = re.compile(r"^\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
-
-
-@dataclass(frozen=True, slots=True)
-class GraphSource:
-    """Where a graph comes from: ``./path.py:attribute`` or ``package.module:attribute``."""
-
-    place: str
-    attribute: str
-    description: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class AppFile:
     """What a ``langgraph.json`` says. `folder` is where it lies; all paths in it are relative to that.
 
-    `search` are folders to import from. `notices` say in words what was found and is not used.
+    `search` are folders to import from. `notices` say in words what was found and is not used. `checkpointer` makes the
+    saver of all graphs, in the place of ours.
     """
 
     folder: Path
-    graphs: Mapping[str, GraphSource]
+    graphs: Mapping[str, Source]
     env: Mapping[str, str]
     search: tuple[Path, ...]
     notices: tuple[str, ...]
+    checkpointer: Source | None = None
+    store: StoreSettings = field(default_factory=StoreSettings)
 
 
 def read(path: Path) -> AppFile:
@@ -76,13 +71,16 @@ def read(path: Path) -> AppFile:
     content = _parsed(path)
     folder = path.resolve().parent
     search, missing = _dependencies(path, folder, content.get("dependencies", []))
-    notices = [*_other_members(content), *missing, *_python(path, content.get("python_version"))]
+    checkpointer, unused = checkpointer_of(path, content.get("checkpointer"))
+    notices = [*_other_members(content), *unused, *missing, *_python(path, content.get("python_version"))]
     return AppFile(
         folder=folder,
         graphs=_graphs(path, content.get("graphs")),
         env=_env(path, folder, content.get("env", {})),
         search=search,
         notices=tuple(notices),
+        checkpointer=checkpointer,
+        store=store_of(path, content.get("store")),
     )
 
 
@@ -101,17 +99,17 @@ def _parsed(path: Path) -> dict[str, Any]:
             f"{path} is not JSON: {error.msg} in line {error.lineno}, column {error.colno}. Correct it there."
         ) from error
     if not isinstance(content, dict):
-        raise ConfigurationError(f'{path} holds {_shown(content)}; expected an object with the member "graphs".')
+        raise ConfigurationError(f'{path} holds {shown(content)}; expected an object with the member "graphs".')
     return content
 
 
-def _graphs(path: Path, found: object) -> dict[str, GraphSource]:
+def _graphs(path: Path, found: object) -> dict[str, Source]:
     if not isinstance(found, dict) or not found:
         raise ConfigurationError(
-            f'{path}: "graphs" is {_shown(found)}; expected an object with at least one graph, '
+            f'{path}: "graphs" is {shown(found)}; expected an object with at least one graph, '
             'as in {"agent": "./graphs/agent.py:graph"}.'
         )
-    return {_named(path, name): _source(path, name, value) for name, value in found.items()}
+    return {_named(path, name): graph_source(path, name, value) for name, value in found.items()}
 
 
 def _named(path: Path, name: str) -> str:
@@ -121,28 +119,6 @@ def _named(path: Path, name: str) -> str:
             "at most 128, beginning with a letter or digit."
         )
     return name
-
-
-def _source(path: Path, name: str, value: object) -> GraphSource:
-    """A source is a string, or an object whose ``path`` is that string."""
-    wanted = value.get("path") if isinstance(value, dict) else value
-    if not isinstance(wanted, str) or ":" not in wanted:
-        raise ConfigurationError(
-            f'{path}: graph {name!r} is {_shown(value)}; expected "./path/to/file.py:attribute" '
-            'or "package.module:attribute".'
-        )
-    place, _, attribute = wanted.rpartition(":")
-    if not place or not all(part.isidentifier() for part in attribute.split(".")):
-        raise ConfigurationError(
-            f"{path}: graph {name!r} is {wanted!r}; what stands after the last ':' must be the name of a variable or "
-            "function in the module."
-        )
-    if re.search(r"\.[cm]?[jt]sx?$", place):
-        raise ConfigurationError(
-            f"{path}: graph {name!r} is a JavaScript graph ({place}); only Python graphs are run. Remove it."
-        )
-    description = value.get("description", "") if isinstance(value, dict) else ""
-    return GraphSource(place=place, attribute=attribute, description=str(description))
 
 
 def _env(path: Path, folder: Path, found: object) -> dict[str, str]:
@@ -158,7 +134,7 @@ def _env(path: Path, folder: Path, found: object) -> dict[str, str]:
     if isinstance(found, dict) and all(isinstance(value, str | int | float) for value in found.values()):
         return {name: str(value) for name, value in found.items()}
     raise ConfigurationError(
-        f'{path}: "env" is {_shown(found)}; expected the name of a dotenv file, or an object of names and strings.'
+        f'{path}: "env" is {shown(found)}; expected the name of a dotenv file, or an object of names and strings.'
     )
 
 
@@ -166,7 +142,7 @@ def _dependencies(path: Path, folder: Path, found: object) -> tuple[tuple[Path, 
     """Folders to import from, and a notice for each package that is not installed."""
     if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
         raise ConfigurationError(
-            f'{path}: "dependencies" is {_shown(found)}; expected a list of folders ("./package") and requirements.'
+            f'{path}: "dependencies" is {shown(found)}; expected a list of folders ("./package") and requirements.'
         )
     search, missing = [folder], []
     for each in found:
@@ -195,7 +171,7 @@ def _python(path: Path, found: object) -> list[str]:
         return []
     running = f"{sys.version_info.major}.{sys.version_info.minor}"
     if not isinstance(found, str) or not re.fullmatch(r"3\.\d+", found):
-        raise ConfigurationError(f'{path}: "python_version" is {_shown(found)}; expected a string such as "{running}".')
+        raise ConfigurationError(f'{path}: "python_version" is {shown(found)}; expected a string such as "{running}".')
     return [] if found == running else [f'"python_version" is {found}, but this is Python {running}']
 
 
@@ -209,8 +185,3 @@ def _other_members(content: Mapping[str, Any]) -> list[str]:
             hint = f'; did you mean "{close[0]}"?' if close else ""
             notices.append(f'"{member}" is not a member of langgraph.json that we know{hint}')
     return sorted(notices)
-
-
-def _shown(value: object) -> str:
-    text = json.dumps(value, default=str)
-    return text if len(text) <= 80 else f"{text[:77]}..."  # noqa: PLR2004 -- one line of a terminal

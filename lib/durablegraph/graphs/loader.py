@@ -11,12 +11,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import StateGraph
 from langgraph.pregel import Pregel
 
-from durablegraph.errors import ConfigurationError
+from durablegraph.errors import ConfigurationError, DurableGraphError, TransientError
 from durablegraph.graphs.internals import Graph
-from durablegraph.graphs.langgraph_json import GraphSource
+from durablegraph.graphs.sources import Source
 
 ACCEPTED = (
     "a compiled graph, a StateGraph, an @entrypoint, or a function that returns one of these "
@@ -24,21 +25,24 @@ ACCEPTED = (
 )
 
 
-def imported(name: str, source: GraphSource, folder: Path) -> Any:
-    """The object that a source names. Raises ConfigurationError that says which file and attribute, and what to do."""
-    where = f"graph {name!r} ({source.place}:{source.attribute})"
+def imported(what: str, source: Source, folder: Path) -> Any:
+    """The object that a source names. Raises ConfigurationError that says which file and attribute, and what to do.
+
+    `what` is what it is to be, as messages call it (``graph 'agent'``).
+    """
+    where = f"{what} ({source.place}:{source.attribute})"
     found: Any = _module(where, source, folder)
     for part in source.attribute.split("."):
         if not hasattr(found, part):
             raise ConfigurationError(
-                f"{where}: {getattr(found, '__file__', found)} has no {part!r}. {_candidates(found)} "
+                f"{where}: {getattr(found, '__file__', found)} has no {part!r}.{_candidates(found)} "
                 "Correct langgraph.json or the file."
             )
         found = getattr(found, part)
     return found
 
 
-def _module(where: str, source: GraphSource, folder: Path) -> ModuleType:
+def _module(where: str, source: Source, folder: Path) -> ModuleType:
     try:
         if _is_path(source.place):
             return _from_file(_existing(where, folder / source.place), folder)
@@ -127,14 +131,14 @@ def _line_of(error: BaseException, folder: Path) -> str:
 
 def _candidates(module: Any) -> str:
     names = [name for name, value in vars(module).items() if isinstance(value, Pregel | StateGraph)] if module else []
-    return f"It has the graphs {', '.join(sorted(names))}." if names else "It has no graph at its top level."
+    return f" It has the graphs {', '.join(sorted(names))}." if names else ""
 
 
 async def compiled(name: str, found: object, stack: AsyncExitStack) -> Graph:
     """The compiled graph that an object stands for; context managers are entered on `stack` and stay open."""
     made = found
     if callable(found) and not isinstance(found, Pregel | StateGraph):
-        made = await _called(name, found, stack)
+        made = await called(f"graph {name!r}", found, stack)
     if isinstance(made, StateGraph):
         try:
             made = made.compile()
@@ -142,32 +146,47 @@ async def compiled(name: str, found: object, stack: AsyncExitStack) -> Graph:
             raise ConfigurationError(f"graph {name!r}: its StateGraph does not compile: {error}.") from error
     if isinstance(made, Pregel):
         return made
-    raise ConfigurationError(f"graph {name!r} is {_kind(made)}; expected {ACCEPTED}.")
+    raise ConfigurationError(f"graph {name!r} is {kind_of(made)}; expected {ACCEPTED}.")
 
 
-async def _called(name: str, factory: Callable[..., Any], stack: AsyncExitStack) -> object:
+async def called(what: str, factory: Callable[..., Any], stack: AsyncExitStack) -> object:
+    """What a factory makes; a context manager is entered on `stack`.
+
+    Raises ConfigurationError for a factory that cannot work, TransientError for one that did not reach a service.
+    """
     try:
-        made = factory(*_arguments(name, factory))
+        made = factory(*_arguments(what, factory))
         if inspect.isawaitable(made):
             made = await made
-        if isinstance(made, Pregel | StateGraph):
-            return made
-        if isinstance(made, AbstractAsyncContextManager):
-            return await stack.enter_async_context(made)
-        if isinstance(made, AbstractContextManager):
-            return stack.enter_context(made)
-    except ConfigurationError:
+        return await entered(made, stack)
+    except DurableGraphError:
         raise
     except Exception as error:  # whatever a user's factory does
-        raise ConfigurationError(
-            f"graph {name!r}: its factory {getattr(factory, '__qualname__', factory)} raised "
+        kind = TransientError if may_pass(error) else ConfigurationError
+        raise kind(
+            f"{what}: its factory {getattr(factory, '__qualname__', factory)} raised "
             f"{type(error).__name__}: {error}. It is called once per worker, without a caller's config."
         ) from error
-    else:
+
+
+async def entered(made: object, stack: AsyncExitStack) -> object:
+    """What a context manager gives, entered on `stack`; anything else as it is."""
+    if isinstance(made, Pregel | StateGraph | BaseCheckpointSaver):
         return made
+    if isinstance(made, AbstractAsyncContextManager):
+        return await stack.enter_async_context(made)
+    if isinstance(made, AbstractContextManager):
+        return stack.enter_context(made)
+    return made
 
 
-def _arguments(name: str, factory: Callable[..., Any]) -> list[Any]:
+def may_pass(error: BaseException) -> bool:
+    """Whether this tells of a service that could not be reached: Python's own words for it, and PEP 249's."""
+    names = {each.__name__ for each in type(error).__mro__}
+    return isinstance(error, ConnectionError | TimeoutError) or bool(names & {"OperationalError", "InterfaceError"})
+
+
+def _arguments(what: str, factory: Callable[..., Any]) -> list[Any]:
     """What a factory is called with: nothing, or an empty config where it asks for one."""
     try:
         parameters = inspect.signature(factory).parameters.values()
@@ -179,12 +198,13 @@ def _arguments(name: str, factory: Callable[..., Any]) -> list[Any]:
     if len(needed) > 1 or keyword:
         names = [each.name for each in needed] + keyword
         raise ConfigurationError(
-            f"graph {name!r}: its factory needs the arguments {', '.join(names)}; expected none, or only the config."
+            f"{what}: its factory needs the arguments {', '.join(names)}; expected none, or only the config."
         )
     return [{"configurable": {}}] if needed else []
 
 
-def _kind(found: object) -> str:
+def kind_of(found: object) -> str:
+    """What was found where something else was expected, in words."""
     if isinstance(found, type):
         return f"the class {found.__qualname__}"
     return "nothing (None)" if found is None else f"a value of type {type(found).__qualname__}"

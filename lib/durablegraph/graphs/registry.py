@@ -17,25 +17,38 @@ from langgraph.graph.state import CompiledStateGraph
 
 from durablegraph.errors import NotFound
 from durablegraph.graphs.internals import Graph
-from durablegraph.graphs.langgraph_json import AppFile, GraphSource, read
+from durablegraph.graphs.langgraph_json import AppFile, read
 from durablegraph.graphs.loader import compiled, imported
 from durablegraph.graphs.run_scoped import untracked
+from durablegraph.graphs.savers import lasting, opened
+from durablegraph.graphs.sources import Source
 
 log = logging.getLogger(__name__)
 
-_in_code: dict[str, object] = {}
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A graph that was given in code, and its saver where it has one of its own."""
+
+    graph: object
+    checkpointer: object = None
 
 
-def register(name: str, graph: object) -> None:
+_in_code: dict[str, Registered] = {}
+
+
+def register(name: str, graph: object, *, checkpointer: object = None) -> None:
     """Add a graph to the app that this process runs (compiled, builder, entrypoint or factory).
 
     Call it while ``function_app.py`` is imported: the services take what is registered when they open. A graph of the
-    same name in ``langgraph.json`` is replaced.
+    same name in ``langgraph.json`` is replaced. `checkpointer` keeps the graph's checkpoints in the place of the app's
+    storage: a saver, an (async) context manager that gives one, or a function that returns either, called once per
+    worker.
     """
-    _in_code[name] = graph
+    _in_code[name] = Registered(graph, checkpointer)
 
 
-def registered() -> Mapping[str, object]:
+def registered() -> Mapping[str, Registered]:
     """What `register` was given so far."""
     return dict(_in_code)
 
@@ -56,17 +69,21 @@ class LoadedGraph:
     notices: tuple[str, ...] = ()
     version: str = ""
     """Changes when a node or a channel is added, removed or renamed."""
+    checkpointer: BaseCheckpointSaver[Any] | None = None
+    """The saver of its own, opened and set up; None: the app's."""
 
 
 class Registry:
     """Graphs by name. Loading is asynchronous, happens once, and is safe to ask for from several tasks."""
 
     def __init__(self) -> None:
-        self._sources: dict[str, tuple[GraphSource, Path]] = {}
-        self._objects: dict[str, object] = {}
+        self._sources: dict[str, tuple[Source, Path]] = {}
+        self._objects: dict[str, Registered] = {}
+        self._app_saver: _AppSaver | None = None
         self._loaded: dict[str, LoadedGraph] = {}
         self._loading: dict[str, asyncio.Lock] = {}
         self._open = AsyncExitStack()
+        self._keeper: asyncio.Task[None] | None = None
 
     @classmethod
     def from_file(cls, path: Path) -> Self:
@@ -87,10 +104,12 @@ class Registry:
             os.environ.setdefault(name, value)
         sys.path[:0] = [str(place) for place in app.search if str(place) not in sys.path]
         self._sources |= {name: (source, app.folder) for name, source in app.graphs.items()}
+        if app.checkpointer is not None:
+            self._app_saver = _AppSaver(app.checkpointer, app.folder)
 
-    def register(self, name: str, graph: object) -> None:
-        """Add a graph in code (compiled, builder, entrypoint or factory); it replaces one of the same name."""
-        self._objects[name] = graph
+    def register(self, name: str, graph: object, *, checkpointer: object = None) -> None:
+        """Add a graph in code, as the function `register` does; it replaces one of the same name."""
+        self._objects[name] = Registered(graph, checkpointer)
         self._loaded.pop(name, None)
 
     @property
@@ -99,7 +118,10 @@ class Registry:
         return tuple(sorted({*self._sources, *self._objects}))
 
     async def load(self, name: str) -> LoadedGraph:
-        """The graph of this name. Raises NotFound, or ConfigurationError for one that cannot be loaded."""
+        """The graph of this name. Raises NotFound, or ConfigurationError for one that cannot be loaded.
+
+        Raises TransientError where a service that the graph or its saver needs at its start does not answer: ask again.
+        """
         if name in self._loaded:
             return self._loaded[name]
         if name not in self._sources and name not in self._objects:
@@ -114,17 +136,19 @@ class Registry:
         return self._loaded[name]
 
     async def _load(self, name: str) -> LoadedGraph:
-        description = ""
+        description, given = "", None
         if name in self._objects:
-            found = self._objects[name]
+            found, given = self._objects[name].graph, self._objects[name].checkpointer
         else:
             source, folder = self._sources[name]
             description = source.description
-            found = await asyncio.to_thread(imported, name, source, folder)
+            found = await asyncio.to_thread(imported, f"graph {name!r}", source, folder)
         graph = await compiled(name, found, self._open)
-        notices = _notices(graph)
+        checkpointer = await self._saver(name, graph, given)
+        notices = _notices(graph, checkpointer)
         for notice in notices:
             log.warning("graph %s: %s", name, notice)
+        self._keep_open()
         return LoadedGraph(
             name=name,
             graph=graph,
@@ -134,12 +158,54 @@ class Registry:
             context_schema=_schema(name, graph.get_context_jsonschema),
             notices=notices,
             version=_version(graph),
+            checkpointer=checkpointer,
         )
 
+    async def _saver(self, name: str, graph: Graph, given: object) -> BaseCheckpointSaver[Any] | None:
+        """The saver given for the graph in code, else the one it was compiled with, else langgraph.json's."""
+        own = given if given is not None else lasting(graph)
+        if own is not None:
+            return await opened(f"the checkpointer of graph {name!r}", own, self._open)
+        return None if self._app_saver is None else await self._app_saver.opened(self._open)
+
+    def _keep_open(self) -> None:
+        """Leave what was entered when the event loop ends, which cancels its tasks (as `asyncio.run` does)."""
+        if self._keeper is None or self._keeper.done():
+            self._keeper = asyncio.create_task(self._until_the_end(), name="durablegraph: keeps graphs open")
+
+    async def _until_the_end(self) -> None:
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            await self.close()
+
     async def close(self) -> None:
-        """Leave the context managers that factories returned, last entered first."""
+        """Leave the context managers that factories returned, last entered first. A second call does nothing."""
         self._loaded.clear()
+        if self._app_saver is not None:
+            self._app_saver.forget()
         await self._open.aclose()
+
+
+class _AppSaver:
+    """The saver that langgraph.json names for all graphs: opened at its first use, and then the same for each."""
+
+    def __init__(self, source: Source, folder: Path) -> None:
+        self._source = source
+        self._folder = folder
+        self._opening = asyncio.Lock()
+        self._saver: BaseCheckpointSaver[Any] | None = None
+
+    async def opened(self, stack: AsyncExitStack) -> BaseCheckpointSaver[Any]:
+        async with self._opening:
+            if self._saver is None:
+                what = "the checkpointer of langgraph.json"
+                found = await asyncio.to_thread(imported, what, self._source, self._folder)
+                self._saver = await opened(what, found, stack)
+        return self._saver
+
+    def forget(self) -> None:
+        self._saver = None
 
 
 def _outline(graph: Graph) -> Mapping[str, Any]:
@@ -155,12 +221,18 @@ def _version(graph: Graph) -> str:
     return hashlib.sha256(shape.encode()).hexdigest()[:12]
 
 
-def _notices(graph: Graph) -> tuple[str, ...]:
+def _notices(graph: Graph, checkpointer: BaseCheckpointSaver[Any] | None) -> tuple[str, ...]:
     notices = []
-    if isinstance(graph.checkpointer, BaseCheckpointSaver):
+    if checkpointer is not None:
+        if not getattr(checkpointer, "guards_head", False):
+            notices.append(
+                f"its checkpoints are kept by {type(checkpointer).__name__}, which cannot refuse a late commit of an "
+                "attempt that was given up; docs/how-to/bring-another-saver.md says what that means."
+            )
+    elif isinstance(graph.checkpointer, BaseCheckpointSaver):
         notices.append(
-            f"it was compiled with a checkpointer of its own ({type(graph.checkpointer).__name__}); durable runs keep "
-            "their checkpoints in the app's storage instead. Compile it without one to be rid of this notice."
+            f"it was compiled with a checkpointer that does not last ({type(graph.checkpointer).__name__}); durable "
+            "runs keep their checkpoints in the app's storage instead. Compile it without one to be rid of this notice."
         )
     elif graph.checkpointer is not None:
         notices.append(f"it was compiled with checkpointer={graph.checkpointer}; a durable run is always persisted.")

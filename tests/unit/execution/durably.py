@@ -31,21 +31,25 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 class OneGraph:
     """A registry of one graph."""
 
-    def __init__(self, graph: Any, name: str = "g") -> None:
+    def __init__(self, graph: Any, name: str = "g", checkpointer: Any = None) -> None:
         self.names = [name]
-        self.loaded = SimpleNamespace(name=name, graph=graph, input_schema={"type": "object"})
+        self.loaded = SimpleNamespace(
+            name=name, graph=graph, input_schema={"type": "object"}, checkpointer=checkpointer
+        )
 
     async def load(self, name: str) -> Any:
         assert name in self.names
         return self.loaded
 
 
-def services_for(graph: Any, *, objects: Any = None, saver: Any = None, **settings: Any) -> Services:
+def services_for(
+    graph: Any, *, objects: Any = None, saver: Any = None, checkpointer: Any = None, **settings: Any
+) -> Services:
+    """Services of one graph; `saver` is the app's, `checkpointer` the graph's own."""
     objects = objects or MemoryObjectStore()
     saver = saver or BlobCheckpointSaver(objects, serde=AppSerializer())
-    return Services(
-        Settings(**{"fan_out": "never", **settings}), objects, saver, OneGraph(graph), items=ItemStore(objects)
-    )
+    graphs = OneGraph(graph, checkpointer=checkpointer)
+    return Services(Settings(**{"fan_out": "never", **settings}), objects, saver, graphs, items=ItemStore(objects))
 
 
 @dataclass

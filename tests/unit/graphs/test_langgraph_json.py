@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from durablegraph.errors import ConfigurationError
-from durablegraph.graphs.langgraph_json import GraphSource, read
+from durablegraph.graphs.langgraph_json import read
+from durablegraph.graphs.sources import Source
 
 RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
 
@@ -33,9 +34,9 @@ def test_graphs_are_named_by_path_or_module_or_object(tmp_path: Path) -> None:
         )
     )
     assert app.graphs == {
-        "a": GraphSource("./graphs/a.py", "graph"),
-        "b": GraphSource("package.module", "make.graph"),
-        "c": GraphSource("./c.py", "graph", "the third"),
+        "a": Source("./graphs/a.py", "graph"),
+        "b": Source("package.module", "make.graph"),
+        "c": Source("./c.py", "graph", "the third"),
     }
     assert app.folder == tmp_path
     assert not app.notices
@@ -92,7 +93,7 @@ def test_what_is_not_used_is_named_with_what_stands_in_its_place(tmp_path: Path)
             tmp_path,
             {
                 "graphs": {"a": "./a.py:graph"},
-                "store": {"index": {}},
+                "checkpointer": {"ttl": {"default_ttl": 60}, "no": 1},
                 "http": {"app": "./x.py:app"},
                 "dependancies": [],
                 "dependencies": ["no-such-package-anywhere>=1", "langgraph>=1"],
@@ -101,7 +102,8 @@ def test_what_is_not_used_is_named_with_what_stands_in_its_place(tmp_path: Path)
         )
     )
     notices = "\n".join(app.notices)
-    assert '"store" is not used' in notices
+    assert '"checkpointer.ttl" is not used' in notices
+    assert '"checkpointer.no" is not used' in notices
     assert '"http" is not used' in notices
     assert 'did you mean "dependencies"?' in notices
     assert "pip install 'no-such-package-anywhere>=1'" in notices

@@ -1,0 +1,54 @@
+"""How ``langgraph.json`` names a thing of the app: ``./path.py:attribute`` or ``package.module:attribute``."""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from durablegraph.errors import ConfigurationError
+
+_SHOWN = 80
+_JAVASCRIPT = re.compile(r"\.[cm]?[jt]sx?$")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file or module, and the name of a variable or function in it."""
+
+    place: str
+    attribute: str
+    description: str = ""
+
+
+def graph_source(path: Path, name: str, value: object) -> Source:
+    """Where a graph comes from: a string, or an object whose ``path`` is that string."""
+    wanted = value.get("path") if isinstance(value, dict) else value
+    found = source(path, f"graph {name!r}", wanted, value)
+    if _JAVASCRIPT.search(found.place):
+        raise ConfigurationError(
+            f"{path}: graph {name!r} is a JavaScript graph ({found.place}); only Python graphs are run. Remove it."
+        )
+    description = value.get("description", "") if isinstance(value, dict) else ""
+    return Source(place=found.place, attribute=found.attribute, description=str(description))
+
+
+def source(path: Path, what: str, wanted: object, value: object = None) -> Source:
+    """What `wanted` names; raises ConfigurationError that shows `value`, the member it is part of."""
+    if not isinstance(wanted, str) or ":" not in wanted:
+        raise ConfigurationError(
+            f'{path}: {what} is {shown(wanted if value is None else value)}; expected "./path/to/file.py:attribute" '
+            'or "package.module:attribute".'
+        )
+    place, _, attribute = wanted.rpartition(":")
+    if not place or not all(part.isidentifier() for part in attribute.split(".")):
+        raise ConfigurationError(
+            f"{path}: {what} is {wanted!r}; what stands after the last ':' must be the name of a variable or "
+            "function in the module."
+        )
+    return Source(place=place, attribute=attribute)
+
+
+def shown(value: object) -> str:
+    """A value of the file as one line of a terminal."""
+    text = json.dumps(value, default=str)
+    return text if len(text) <= _SHOWN else f"{text[:77]}..."
