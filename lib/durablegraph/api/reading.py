@@ -6,6 +6,7 @@ from typing import Any
 from durablegraph.api.context import Call
 from durablegraph.api.http import ApiResponse
 from durablegraph.api.instances import InstanceView
+from durablegraph.api.listing import cursor_of, filter_of, limit_of, position_of
 from durablegraph.api.supervising import reconcile
 from durablegraph.errors import InvalidRequest, NotFound
 from durablegraph.model.names import RUN_ORCHESTRATOR
@@ -13,8 +14,6 @@ from durablegraph.model.records import RunRecord
 from durablegraph.model.status import RunStatus, durable_status
 from durablegraph.storage import lifecycle
 
-_PAGE = 20
-_LARGEST_PAGE = 100
 _POLLS = (0.02, 0.05, 0.1, 0.2, 0.5)
 _REDACTED = "The node raised an exception; its text is in the log"
 
@@ -62,23 +61,12 @@ async def get_status(call: Call) -> ApiResponse:
 
 
 async def list_runs(call: Call) -> ApiResponse:
-    """GET /runs: newest first, filtered by `status`, `graph` and `thread_id`, `limit` a page."""
+    """GET /runs: newest first; all filters given must hold."""
     query = call.request.query
-    limit = number(query.get("limit"), "limit", _PAGE, _LARGEST_PAGE)
-    status = query.get("status")
-    if status is not None and status not in list(RunStatus):
-        raise InvalidRequest(f"status {status!r} is none of {[item.value for item in RunStatus]}")
-    wanted = {name: query[name] for name in ("status", "graph", "thread_id") if name in query}
-    runs: list[dict[str, Any]] = []
-    position = None
-    async for at, record in call.services.runs.recent(start_after=query.get("cursor")):
-        if any(getattr(record, name) != value for name, value in wanted.items()):
-            continue
-        if len(runs) == limit:
-            return ApiResponse(200, {"runs": runs, "next": position})
-        runs.append(await shown(call, record, brief=True))
-        position = at
-    return ApiResponse(200, {"runs": runs, "next": None})
+    wanted, after = filter_of(query, RunStatus), position_of(query, "runs")
+    page = await call.services.runs.search(wanted, after=after, limit=limit_of(query))
+    runs = [await shown(call, record, brief=True) for record in page.records]
+    return ApiResponse(200, {"runs": runs, "next": cursor_of("runs", page.next)}, {"Cache-Control": "no-store"})
 
 
 async def shown(call: Call, record: RunRecord, *, brief: bool = False) -> dict[str, Any]:

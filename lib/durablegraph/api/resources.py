@@ -4,6 +4,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+StreamMode = Literal["values", "updates", "messages", "messages-tuple", "custom", "checkpoints", "tasks", "debug"]
+
 
 class RunStart(BaseModel):
     """Start a run of a graph."""
@@ -22,9 +24,18 @@ class RunStart(BaseModel):
         description="`configurable`, `tags`, `metadata`, `recursion_limit`, as LangGraph's config.",
     )
     context: dict[str, Any] | None = Field(default=None, description="The run's context, for graphs with a schema.")
-    metadata: dict[str, Any] = Field(default_factory=dict, description="Kept with the run and its checkpoints.")
+    metadata: dict[str, Any] = Field(
+        default_factory=dict,
+        max_length=64,
+        description="Kept with the run and its checkpoints. Members that are a string, a number or a boolean "
+        "find the run in lists.",
+    )
     interrupt_before: list[str] | Literal["*"] | None = Field(default=None, description="Stop before these nodes.")
     interrupt_after: list[str] | Literal["*"] | None = Field(default=None, description="Stop after these nodes.")
+    stream_mode: StreamMode | list[StreamMode] | None = Field(
+        default=None, description="What the run's event log holds, for `GET /runs/{run}/stream`; left out, it has none."
+    )
+    stream_subgraphs: bool = Field(default=False, description="Whether the parts of subgraphs go to the event log too.")
     durability: Literal["sync", "async", "exit"] | None = Field(
         default=None, description="Accepted for LangGraph's clients; a run is always at least `sync`."
     )
@@ -97,10 +108,52 @@ class ShownStatus(BaseModel):
     error: ShownFailure | None = None
 
 
+class ShownEvent(BaseModel):
+    """An event of a run's log.
+
+    `step` and `attempt` say which execution told it: the same `step` with a higher `attempt` was executed again.
+    """
+
+    offset: int
+    event: str
+    data: Any = None
+    step: str = ""
+    attempt: int = 1
+    commits: str = ""
+
+
+class EventsRead(BaseModel):
+    """Events after an offset; `next` is what to give as `after` for those that follow, `closed` that none will."""
+
+    events: list[ShownEvent]
+    next: int
+    closed: bool
+
+
 class RunPage(BaseModel):
     """Runs, newest first; `next` is the cursor of the next page, null on the last."""
 
     runs: list[ShownRun]
+    next: str | None = None
+
+
+class ShownThread(BaseModel):
+    """A thread; `status` follows its active run, or tells how the last one ended."""
+
+    thread_id: str
+    graph: str | None = None
+    status: Literal["idle", "busy", "interrupted", "error"]
+    active_run: str | None = None
+    last_run: str | None = None
+    metadata: dict[str, Any] = Field(default_factory=dict)
+    created_at: str
+    updated_at: str
+
+
+class ThreadPage(BaseModel):
+    """Threads, newest first; `next` is the cursor of the next page, null on the last."""
+
+    threads: list[ShownThread]
     next: str | None = None
 
 

@@ -10,7 +10,17 @@ from durablegraph.api import deciding, health, reading, starting, threads
 from durablegraph.api.context import Call
 from durablegraph.api.http import ApiResponse
 from durablegraph.api.openapi import document
-from durablegraph.api.resources import GivenAnswer, RunPage, RunStart, ShownRun, ShownStatus, StartedRun, ThreadState
+from durablegraph.api.resources import (
+    GivenAnswer,
+    RunPage,
+    RunStart,
+    ShownRun,
+    ShownStatus,
+    ShownThread,
+    StartedRun,
+    ThreadPage,
+    ThreadState,
+)
 
 Handler = Callable[[Call], Awaitable[ApiResponse]]
 
@@ -40,6 +50,13 @@ async def openapi(call: Call) -> ApiResponse:
 
 
 _REASON = {"reason": "Kept with the instance."}
+_LIST = {
+    "metadata.{name}": "Only those whose metadata has this member with this value; may be given for several names.",
+    "created_after": "Only those created at this time or later, such as `2026-01-31T12:00:00Z`.",
+    "created_before": "Only those created before this time.",
+    "limit": "How many a page, 20 by default, at most 100; a page may hold fewer and have a `next` all the same.",
+    "cursor": "The `next` of the page before.",
+}
 
 ROUTES: tuple[Route, ...] = (
     Route(
@@ -63,8 +80,7 @@ ROUTES: tuple[Route, ...] = (
             "status": "Only runs with this status.",
             "graph": "Only runs of this graph.",
             "thread_id": "Only runs on this thread.",
-            "limit": "Runs a page, 20 by default, at most 100.",
-            "cursor": "The `next` of the page before.",
+            **_LIST,
         },
     ),
     Route(
@@ -124,7 +140,20 @@ ROUTES: tuple[Route, ...] = (
         answers={202: StartedRun},
     ),
     Route("purge_run", "DELETE", "runs/{run}", deciding.purge, "Forget an ended run", answers={200: None}),
-    Route("get_thread", "GET", "threads/{thread}", threads.get_thread, "Read a thread", answers={200: None}),
+    Route(
+        "list_threads",
+        "GET",
+        "threads",
+        threads.list_threads,
+        "List threads, newest first",
+        answers={200: ThreadPage},
+        query={
+            "status": "Only threads with this status: `idle`, `busy`, `interrupted`, `error`.",
+            "graph": "Only threads whose latest run is of this graph.",
+            **_LIST,
+        },
+    ),
+    Route("get_thread", "GET", "threads/{thread}", threads.get_thread, "Read a thread", answers={200: ShownThread}),
     Route(
         "get_thread_state",
         "GET",

@@ -17,6 +17,7 @@ from durablegraph.model.records import RunFailure, RunRecord
 from durablegraph.model.status import RunStatus
 from durablegraph.services import Services
 from durablegraph.storage import lifecycle
+from durablegraph.storage.indexes import Mark
 
 log = logging.getLogger(__name__)
 
@@ -111,26 +112,32 @@ def _lost(record: RunRecord, view: InstanceView | None) -> str:
 
 
 async def supervise(services: Services, instances: Instances, now: datetime, *, limit: int = 200) -> int:
-    """Reconcile the next `limit` live runs, in turn over calls; the result is how many were looked at.
+    """Reconcile the next `limit` live runs, in turn over calls, and mend what was broken off.
+
+    The result is how many were looked at.
 
     A run that waits is looked at every ten minutes, so that ten thousand of them cost little.
     """
     mark = await services.objects.get(CURSOR_KEY)
-    page = await services.runs.live(start_after=mark.data.decode() if mark else None, limit=limit)
+    page = await services.runs.marks(start_after=mark.data.decode() if mark else None, limit=limit)
     looked = 0
-    for _, run_id in page:
-        if services.quiet.get(run_id, now) > now:
+    for found in page:
+        if _is_quiet(services, found, now):
             continue
         looked += 1
-        found = await services.runs.load(run_id)
-        if found is None:
-            continue
-        await _look(services, instances, found.value, now)
+        record = await services.runs.mend(found, now)
+        if record is not None:
+            await _look(services, instances, record, now)
     if len(page) < limit:
         await services.objects.delete(CURSOR_KEY)
     else:
-        await services.objects.put(CURSOR_KEY, page[-1][0].encode())
+        await services.objects.put(CURSOR_KEY, page[-1].key.encode())
     return looked
+
+
+def _is_quiet(services: Services, mark: Mark, now: datetime) -> bool:
+    run = mark.run
+    return run is not None and run.status is RunStatus.INTERRUPTED and services.quiet.get(run.run_id, now) > now
 
 
 async def _look(services: Services, instances: Instances, record: RunRecord, now: datetime) -> None:

@@ -1,22 +1,40 @@
 """Threads: the state at the head or at a checkpoint, and the history, as LangGraph has them."""
 
+from dataclasses import replace
 from typing import Any
 
 from langgraph.types import StateSnapshot
 
 from durablegraph.api.context import Call
 from durablegraph.api.http import ApiResponse
+from durablegraph.api.listing import cursor_of, filter_of, limit_of, position_of
 from durablegraph.api.reading import number
 from durablegraph.errors import Conflict, InvalidRequest, NotFound
 from durablegraph.graphs.jsonable import jsonable
 from durablegraph.model.records import ThreadRecord
+from durablegraph.model.status import ThreadStatus
 
 _HISTORY, _LONGEST_HISTORY = 10, 1000
 
 
+async def list_threads(call: Call) -> ApiResponse:
+    """GET /threads: newest first; all filters given must hold."""
+    query = call.request.query
+    wanted, after = filter_of(query, ThreadStatus), position_of(query, "threads")
+    page = await call.services.runs.search_threads(replace(wanted, thread_id=None), after=after, limit=limit_of(query))
+    threads = [shown_thread(thread) for thread in page.records]
+    body = {"threads": threads, "next": cursor_of("threads", page.next)}
+    return ApiResponse(200, body, {"Cache-Control": "no-store"})
+
+
 async def get_thread(call: Call) -> ApiResponse:
     """GET /threads/{thread}."""
-    return ApiResponse(200, (await _thread(call)).model_dump(mode="json"))
+    return ApiResponse(200, shown_thread(await _thread(call)), {"Cache-Control": "no-store"})
+
+
+def shown_thread(thread: ThreadRecord) -> dict[str, Any]:
+    """A thread as callers see it."""
+    return thread.model_dump(mode="json", exclude={"turn"})
 
 
 async def get_state(call: Call) -> ApiResponse:

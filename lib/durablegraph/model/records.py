@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from durablegraph.model.messages import Cursor
-from durablegraph.model.status import RunStatus
+from durablegraph.model.status import RunStatus, ThreadStatus
 
 
 class Stored(BaseModel):
@@ -15,11 +15,27 @@ class Stored(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
+class Listed(Stored):
+    """A record that lists show, newest first, and find by what is here."""
+
+    status: str
+    graph: str | None
+    metadata: dict[str, Any] = Field(default_factory=dict)
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def identity(self) -> str:
+        """What it is called."""
+        raise NotImplementedError
+
+
 class RunRequest(Stored):
     """What a caller asked for; immutable, stored before the run exists.
 
     `recursion_limit` is None when the caller gave none: then the graph's own, then the setting's, holds.
-    `interrupt_before` and `interrupt_after` are node names or ``"*"``, as LangGraph takes them.
+    `interrupt_before` and `interrupt_after` are node names or ``"*"``, as LangGraph takes them. `stream_mode` are the
+    modes whose parts go to the run's event log; without any it has none.
     """
 
     run_id: str
@@ -33,6 +49,8 @@ class RunRequest(Stored):
     recursion_limit: int | None = None
     interrupt_before: list[str] | Literal["*"] | None = None
     interrupt_after: list[str] | Literal["*"] | None = None
+    stream_mode: tuple[str, ...] = ()
+    stream_subgraphs: bool = False
     created_at: datetime
 
 
@@ -44,21 +62,19 @@ class RunFailure(Stored):
     node: str | None = None
 
 
-class RunRecord(Stored):
+class RunRecord(Listed):
     """A run's life. `wait` numbers the waits so far.
 
     `step`, `next` and `checkpoint` are written when the run waits or ends; in between the thread's head tells them.
     `graph_version` is the shape of the graph that the run
     began with. `instances` counts the Durable instances that have carried the run (a supervisor may start another).
+    `streams` says that the run has an event log.
     """
 
     run_id: str
     graph: str
     thread_id: str
     status: RunStatus = RunStatus.PENDING
-    created_at: datetime
-    updated_at: datetime
-    metadata: dict[str, Any] = Field(default_factory=dict)
     step: int | None = None
     next: tuple[str, ...] = ()
     wait: int = 0
@@ -68,18 +84,37 @@ class RunRecord(Stored):
     orchestration_version: str = "1"
     graph_version: str = ""
     instances: int = 1
+    streams: bool = False
+
+    @property
+    def identity(self) -> str:
+        """The run's id."""
+        return self.run_id
+
+    @property
+    def turn(self) -> int:
+        """How often the run has begun to wait or gone on: a later state of its life never has a smaller one."""
+        return 2 * self.wait - (self.status is RunStatus.INTERRUPTED)
 
 
-class ThreadRecord(Stored):
-    """A thread: at most one run at a time is active on it."""
+class ThreadRecord(Listed):
+    """A thread: at most one run at a time is active on it.
+
+    `graph` is that of its latest run. `status` follows the active run, or tells how the last one ended; `turn` is the
+    active run's at the time, so that somebody who comes late with an earlier status does not count.
+    """
 
     thread_id: str
-    created_at: datetime
-    updated_at: datetime
-    metadata: dict[str, Any] = Field(default_factory=dict)
     graph: str | None = None
+    status: ThreadStatus = ThreadStatus.IDLE
     active_run: str | None = None
     last_run: str | None = None
+    turn: int = 0
+
+    @property
+    def identity(self) -> str:
+        """The thread's id."""
+        return self.thread_id
 
 
 class PendingInterrupt(Stored):

@@ -38,6 +38,26 @@ def may_become(now: RunStatus, then: RunStatus) -> bool:
     return then in TRANSITIONS.get(now, frozenset())
 
 
+class ThreadStatus(StrEnum):
+    """What goes on on a thread; LangGraph's words."""
+
+    IDLE = "idle"
+    """No run is active, and the last one, if any, did not fail."""
+    BUSY = "busy"
+    """A run is active: pending or running."""
+    INTERRUPTED = "interrupted"
+    """The active run waits for an answer."""
+    ERROR = "error"
+    """No run is active, and the last one failed or timed out."""
+
+
+def thread_status(run: RunStatus) -> ThreadStatus:
+    """The status of the thread whose active run, or else whose last run, has this status."""
+    if not run.ended:
+        return ThreadStatus.INTERRUPTED if run is RunStatus.INTERRUPTED else ThreadStatus.BUSY
+    return ThreadStatus.ERROR if run in {RunStatus.FAILED, RunStatus.TIMED_OUT} else ThreadStatus.IDLE
+
+
 _DURABLE = {
     RunStatus.PENDING: "Pending",
     RunStatus.RUNNING: "Running",

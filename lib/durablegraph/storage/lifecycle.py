@@ -11,7 +11,7 @@ from durablegraph.errors import Conflict
 from durablegraph.model.assign import assign, digest, needed
 from durablegraph.model.messages import Cursor
 from durablegraph.model.records import AnswerRecord, RunFailure, RunRecord, ThreadRecord, WaitRecord
-from durablegraph.model.status import RunStatus, may_become
+from durablegraph.model.status import RunStatus, ThreadStatus, may_become, thread_status
 from durablegraph.storage.runs import RunStore
 
 UNBORN = timedelta(minutes=1)
@@ -21,7 +21,12 @@ UNBORN = timedelta(minutes=1)
 async def claim(runs: RunStore, record: RunRecord, now: datetime) -> None:
     """Make the run the thread's active one; raises Conflict with the active run's id when there is another."""
     new = ThreadRecord(
-        thread_id=record.thread_id, created_at=now, updated_at=now, graph=record.graph, active_run=record.run_id
+        thread_id=record.thread_id,
+        created_at=now,
+        updated_at=now,
+        graph=record.graph,
+        status=ThreadStatus.BUSY,
+        active_run=record.run_id,
     )
     if await runs.create_thread(new):
         return
@@ -49,7 +54,10 @@ async def _take(runs: RunStore, record: RunRecord, dead: str | None, now: dateti
     def change(thread: ThreadRecord) -> ThreadRecord:
         if thread.active_run not in {None, record.run_id, dead}:
             return thread
-        return thread.model_copy(update={"active_run": record.run_id, "graph": record.graph, "updated_at": now})
+        if thread.active_run == record.run_id:  # again: the first call may not have come to tell of it
+            return thread.model_copy(update={"updated_at": now})
+        ours = {"active_run": record.run_id, "graph": record.graph, "status": ThreadStatus.BUSY, "turn": 0}
+        return thread.model_copy(update={**ours, "updated_at": now})
 
     thread = await runs.change_thread(record.thread_id, change)
     return None if thread is None or thread.active_run == record.run_id else thread.active_run
@@ -59,7 +67,11 @@ async def begin(runs: RunStore, record: RunRecord, now: datetime) -> RunRecord:
     """Say that the run is running; writes only when it was not."""
     if record.status is RunStatus.RUNNING:
         return record
-    return await _move(runs, record, RunStatus.RUNNING, now, {})
+
+    def change(current: RunRecord) -> RunRecord:
+        return _moved(current, RunStatus.RUNNING, now, {}) if may_become(current.status, RunStatus.RUNNING) else current
+
+    return await runs.change(record.run_id, change) or record
 
 
 async def interrupt(runs: RunStore, record: RunRecord, wait: WaitRecord, now: datetime) -> RunRecord:
@@ -70,7 +82,7 @@ async def interrupt(runs: RunStore, record: RunRecord, wait: WaitRecord, now: da
         if current.wait >= wait.wait or not may_become(current.status, RunStatus.INTERRUPTED):
             return current
         at = {"wait": wait.wait, "step": wait.cursor.step, "next": wait.next, "checkpoint": wait.cursor.checkpoint}
-        return current.model_copy(update={"status": RunStatus.INTERRUPTED, "updated_at": now, **at})
+        return _moved(current, RunStatus.INTERRUPTED, now, at)
 
     return await runs.change(record.run_id, change) or record
 
@@ -88,21 +100,37 @@ async def end(
     facts: dict[str, Any] = {"error": failure, "next": ()}
     if cursor is not None and cursor.step is not None:
         facts |= {"step": cursor.step, "checkpoint": cursor.checkpoint}
-    ended = await _move(runs, record, status, now, facts)
-    await release(runs, ended, now)
+    moved = False
+
+    def change(current: RunRecord) -> RunRecord:
+        nonlocal moved
+        moved = may_become(current.status, status)
+        return _moved(current, status, now, facts) if moved else current
+
+    ended = await runs.change(record.run_id, change) or record
+    if moved:
+        await _free(runs, ended, now)
+        await runs.settle(ended)
+    else:
+        await release(runs, ended, now)
     return ended
 
 
 async def release(runs: RunStore, record: RunRecord, now: datetime) -> None:
-    """Free the thread of an ended run and take the run off the list of live ones."""
+    """Free the thread of an ended run, make everything tell of its end, and take the run off the live ones."""
+    await _free(runs, record, now)
+    await runs.retell(record)
+    await runs.settle(record)
 
+
+async def _free(runs: RunStore, record: RunRecord, now: datetime) -> None:
     def change(thread: ThreadRecord) -> ThreadRecord:
         if thread.active_run != record.run_id:
             return thread
-        return thread.model_copy(update={"active_run": None, "last_run": record.run_id, "updated_at": now})
+        free = {"active_run": None, "last_run": record.run_id, "status": thread_status(record.status)}
+        return thread.model_copy(update={**free, "updated_at": now})
 
     await runs.change_thread(record.thread_id, change)
-    await runs.settle(record.run_id)
 
 
 async def request_cancel(runs: RunStore, record: RunRecord, now: datetime) -> RunRecord:
@@ -146,14 +174,5 @@ async def answers(runs: RunStore, run_id: str, wait: WaitRecord) -> dict[str, An
     return {interrupt_id: answer.value for interrupt_id, answer in stored.items()}
 
 
-async def _move(
-    runs: RunStore, record: RunRecord, status: RunStatus, now: datetime, facts: dict[str, Any]
-) -> RunRecord:
-    """Change the status where the transition table allows it; otherwise the record stays as it is."""
-
-    def change(current: RunRecord) -> RunRecord:
-        if not may_become(current.status, status):
-            return current
-        return current.model_copy(update={"status": status, "updated_at": now, **facts})
-
-    return await runs.change(record.run_id, change) or record
+def _moved(current: RunRecord, status: RunStatus, now: datetime, facts: dict[str, Any]) -> RunRecord:
+    return current.model_copy(update={"status": status, "updated_at": now, **facts})

@@ -8,9 +8,9 @@ Keys, below the container's root (``hh`` spreads them)::
     runs/{hh}/{run}/failures/{c}/{t} RunFailure of a task that was executed apart
     runs/{hh}/{run}/waits/{n}       WaitRecord, immutable
     runs/{hh}/{run}/answers/{n}/{i} AnswerRecord, first writer wins
-    live/{run}                      exists while the run has not ended
-    recent/{time}-{run}             newest first, for listings
-    threads/{hh}/{thread}           ThreadRecord, conditional
+    index/runs/{facet}/{position}   an entry of a list, newest first (see `storage.indexes`)
+    live/runs/{status}/{position}   the same for a status that is no end: the run's mark (see `storage.run_lists`)
+    threads/{hh}/{thread}           ThreadRecord, conditional (see `storage.threads`)
     idempotency/{hash}              the run that a key was given to, first writer wins
 """
 
@@ -21,13 +21,14 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from durablegraph.model.ids import key_part, spread
+from durablegraph.model.ids import key_part
 from durablegraph.model.records import AnswerRecord, RunFailure, RunRecord, RunRequest, ThreadRecord, WaitRecord
 from durablegraph.storage.documents import Documents, Versioned
+from durablegraph.storage.indexes import Filter, Mark, Page
 from durablegraph.storage.objects import ObjectStore
-
-_FAR = 10**13
-"""Milliseconds in the year 2286: subtracting a time from it orders keys newest first."""
+from durablegraph.storage.run_keys import run_key
+from durablegraph.storage.run_lists import RunLists
+from durablegraph.storage.threads import ThreadStore
 
 
 class _Claimed(BaseModel):
@@ -45,70 +46,98 @@ class RunStore:
         self._waits = Documents(store, WaitRecord)
         self._failures = Documents(store, RunFailure)
         self._answers = Documents(store, AnswerRecord)
-        self._threads = Documents(store, ThreadRecord)
+        self._threads = ThreadStore(store)
+        self._lists = RunLists(store, self._records, self._threads)
         self._claims = Documents(store, _Claimed)
 
     # ---- runs
 
     async def create(self, request: RunRequest, record: RunRecord) -> bool:
-        """Store a new run; False when a run of this id exists. The request is there before the record is."""
-        await self._requests.create(_run(request.run_id, "request"), request)
-        await self._store.put(f"live/{record.run_id}", b"")
-        created = await self._records.create(_run(record.run_id, "record"), record)
-        if created:
-            await self._store.put(_recent(record), record.run_id.encode())
-        return created
+        """Store a new run; False when a run of this id exists. Request and mark are there before the record is."""
+        first = await self._requests.create(run_key(request.run_id, "request"), request)
+        if not first and await self.load(record.run_id) is not None:
+            return False
+        mark = await self._lists.announce(record)
+        if await self._records.create(run_key(record.run_id, "record"), record):
+            await self._lists.begin(record)
+            return True
+        if found := await self.load(record.run_id):  # another starter of the same run was faster
+            await self._lists.retell(found.value, stray=mark)
+        return False
 
     async def load(self, run_id: str) -> Versioned[RunRecord] | None:
         """The run's record with its etag, or None when there is no such run."""
-        return await self._records.load(_run(run_id, "record"))
+        return await self._records.load(run_key(run_id, "record"))
 
     async def request(self, run_id: str) -> RunRequest | None:
         """What the caller asked for; never changes."""
-        found = await self._requests.load(_run(run_id, "request"))
+        found = await self._requests.load(run_key(run_id, "request"))
         return found.value if found else None
 
     async def change(self, run_id: str, change: Callable[[RunRecord], RunRecord]) -> RunRecord | None:
-        """Change the record (see `Documents.change`)."""
-        return await self._records.change(_run(run_id, "record"), change)
+        """Change the record (see `Documents.change`), and what lists and the thread tell of it.
 
-    async def settle(self, run_id: str) -> None:
-        """Forget that an ended run was live; called after its record says that it ended."""
-        await self._store.delete(f"live/{run_id}")
+        The marks of a run that has ended stay until `settle`.
+        """
+        before: RunRecord | None = None
 
-    async def live(self, *, start_after: str | None = None, limit: int = 200) -> list[tuple[str, str]]:
-        """(position, run id) of runs that may not have ended, in the order of positions, after one."""
-        entries = self._store.list("live/", start_after=start_after, limit=limit)
-        return [(entry.key, entry.key.removeprefix("live/")) async for entry in entries]
+        def noted(current: RunRecord) -> RunRecord:
+            nonlocal before
+            before = current
+            return change(current)
 
-    async def recent(self, *, start_after: str | None = None) -> AsyncIterator[tuple[str, RunRecord]]:
-        """(position, record) of runs, newest first."""
-        async for entry in self._store.list("recent/", start_after=start_after):
-            found = await self.load(entry.key.partition("-")[2])
-            if found:
-                yield entry.key, found.value
+        after = await self._records.change(run_key(run_id, "record"), noted)
+        if after is not None and before is not None and after is not before:
+            await self._lists.tell(before, after)
+        return after
+
+    async def settle(self, record: RunRecord) -> None:
+        """Forget that an ended run was live; called when its thread is free and everything tells that it ended."""
+        await self._lists.settle(record)
+
+    async def retell(self, record: RunRecord) -> None:
+        """Make lists and the thread tell what a run's record says, whatever they told before."""
+        await self._lists.retell(record)
+
+    async def marks(self, *, start_after: str | None = None, limit: int = 200) -> list[Mark]:
+        """Marks of runs that may not have ended, and of what was broken off, in the order of their keys."""
+        return await self._lists.marks(start_after=start_after, limit=limit)
+
+    async def mend(self, mark: Mark, now: datetime) -> RunRecord | None:
+        """Complete what a mark stands for; the result is its run's record, None when there is none.
+
+        The marks of a run that has ended stay: `lifecycle.release` removes them.
+        """
+        return await self._lists.mend(mark, now)
+
+    async def search(self, wanted: Filter, *, after: str | None = None, limit: int) -> Page[RunRecord]:
+        """Runs, newest first, as lists show them: without what only the run itself needs."""
+        return await self._lists.search(wanted, after=after, limit=limit)
+
+    def of_thread(self, thread_id: str) -> AsyncIterator[str]:
+        """The ids of a thread's runs, newest first."""
+        return self._lists.of_thread(thread_id)
 
     async def delete(self, record: RunRecord) -> None:
         """Remove everything about an ended run; its thread and checkpoints stay."""
-        keys = [entry.key async for entry in self._store.list(_run(record.run_id, ""))]
-        await self._store.delete_many([*keys, _recent(record), f"live/{record.run_id}"])
+        await self._lists.delete(record)
 
     async def put_output(self, run_id: str, output: Any) -> None:
         """Store the run's output (JSON); the same call again changes nothing."""
-        await self._store.put(_run(run_id, "output"), json.dumps(output, ensure_ascii=False).encode())
+        await self._store.put(run_key(run_id, "output"), json.dumps(output, ensure_ascii=False).encode())
 
     async def output(self, run_id: str) -> Any:
         """The run's output, None when there is none."""
-        found = await self._store.get(_run(run_id, "output"))
+        found = await self._store.get(run_key(run_id, "output"))
         return json.loads(found.data) if found else None
 
     async def put_failure(self, run_id: str, checkpoint: str, task: str, failure: RunFailure) -> None:
         """Store that a task of the super-step after this checkpoint failed; the first telling stays."""
-        await self._failures.create(_run(run_id, f"failures/{checkpoint}/{key_part(task)}"), failure)
+        await self._failures.create(run_key(run_id, f"failures/{checkpoint}/{key_part(task)}"), failure)
 
     async def failure(self, run_id: str, checkpoint: str) -> RunFailure | None:
         """The failure of a task of the super-step after this checkpoint; with several, the same one at every call."""
-        async for entry in self._store.list(_run(run_id, f"failures/{checkpoint}/"), limit=1):
+        async for entry in self._store.list(run_key(run_id, f"failures/{checkpoint}/"), limit=1):
             found = await self._failures.load(entry.key)
             return found.value if found else None
         return None
@@ -117,16 +146,16 @@ class RunStore:
 
     async def begin_wait(self, run_id: str, wait: WaitRecord) -> None:
         """Store what the run waits for; the same wait again changes nothing."""
-        await self._waits.create(_run(run_id, f"waits/{wait.wait}"), wait)
+        await self._waits.create(run_key(run_id, f"waits/{wait.wait}"), wait)
 
     async def wait(self, run_id: str, number: int) -> WaitRecord | None:
         """What the run's wait of this number is about."""
-        found = await self._waits.load(_run(run_id, f"waits/{number}"))
+        found = await self._waits.load(run_key(run_id, f"waits/{number}"))
         return found.value if found else None
 
     async def answer(self, run_id: str, wait: int, answer: AnswerRecord) -> AnswerRecord:
         """Store an answer; the result is the one that won, which is another one when somebody was faster."""
-        key = _run(run_id, f"answers/{wait}/{key_part(answer.interrupt_id)}")
+        key = run_key(run_id, f"answers/{wait}/{key_part(answer.interrupt_id)}")
         while True:
             if await self._answers.create(key, answer):
                 return answer
@@ -135,7 +164,7 @@ class RunStore:
 
     async def answers(self, run_id: str, wait: int) -> dict[str, AnswerRecord]:
         """The answers that are stored for a wait, by interrupt id."""
-        keys = [entry.key async for entry in self._store.list(_run(run_id, f"answers/{wait}/"))]
+        keys = [entry.key async for entry in self._store.list(run_key(run_id, f"answers/{wait}/"))]
         found = [await self._answers.load(key) for key in keys]
         return {item.value.interrupt_id: item.value for item in found if item}
 
@@ -143,17 +172,25 @@ class RunStore:
 
     async def thread(self, thread_id: str) -> Versioned[ThreadRecord] | None:
         """The thread's record."""
-        return await self._threads.load(_thread(thread_id))
+        return await self._threads.load(thread_id)
 
     async def create_thread(self, thread: ThreadRecord) -> bool:
         """Store a thread; False when it exists."""
-        return await self._threads.create(_thread(thread.thread_id), thread)
+        return await self._threads.create(thread)
 
     async def change_thread(
         self, thread_id: str, change: Callable[[ThreadRecord], ThreadRecord]
     ) -> ThreadRecord | None:
-        """Change a thread's record (see `Documents.change`)."""
-        return await self._threads.change(_thread(thread_id), change)
+        """Change a thread's record (see `Documents.change`), and what lists tell of it."""
+        return await self._threads.change(thread_id, change)
+
+    async def delete_thread(self, thread_id: str) -> bool:
+        """Remove a thread's record and entries; False when there is none. Its runs and checkpoints stay."""
+        return await self._threads.delete(thread_id)
+
+    async def search_threads(self, wanted: Filter, *, after: str | None = None, limit: int) -> Page[ThreadRecord]:
+        """Threads, newest first."""
+        return await self._threads.search(wanted, after=after, limit=limit)
 
     # ---- idempotency
 
@@ -165,19 +202,3 @@ class RunStore:
             return run_id, True
         found = await self._claims.load(name)
         return (found.value.run_id, found.value.digest == digest) if found else (run_id, True)
-
-
-def _run(run_id: str, name: str) -> str:
-    return f"runs/{spread(run_id)}/{key_part(run_id)}/{name}"
-
-
-def _thread(thread_id: str) -> str:
-    return f"threads/{spread(thread_id)}/{key_part(thread_id)}"
-
-
-def _recent(record: RunRecord) -> str:
-    return f"recent/{_FAR - _milliseconds(record.created_at):013d}-{record.run_id}"
-
-
-def _milliseconds(at: datetime) -> int:
-    return int(at.timestamp() * 1000)

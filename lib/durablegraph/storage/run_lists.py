@@ -1,0 +1,179 @@
+"""What tells of runs beside their records: the entries of lists, the marks of live runs, the status of the thread.
+
+A run has a mark, ``live/runs/{status}/{position}``, from before its record exists until it has ended and everything
+that tells of it is right. A change of status writes, in this order: the record, the mark of the new status, the entries
+of the other lists, the thread, and only then removes the mark of the old status. So wherever a process dies, there is
+a mark that is not as the record wants it; the supervisor visits all marks, and `mend` completes what was begun. A
+process that comes late, when others have changed the record meanwhile, has also put its mark before it told anything.
+"""
+
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from typing import Final
+
+from durablegraph.errors import StaleHead
+from durablegraph.model.records import RunRecord, ThreadRecord
+from durablegraph.model.status import RunStatus, thread_status
+from durablegraph.storage.documents import Documents
+from durablegraph.storage.indexes import Filter, Index, Page, search
+from durablegraph.storage.indexes.filters import thread_facet
+from durablegraph.storage.indexes.kinds import RUNS
+from durablegraph.storage.indexes.marks import DELETING, LIVE, Mark
+from durablegraph.storage.indexes.positions import position
+from durablegraph.storage.objects import ObjectStore
+from durablegraph.storage.run_keys import run_key
+from durablegraph.storage.threads import ThreadStore
+
+STILLBORN: Final = timedelta(hours=1)
+"""A mark without a record is removed after this: its starter died before it stored one."""
+_TRIES: Final = 50
+
+
+class RunLists:
+    """The lists of runs. It reads records and never writes them, but for `delete`, which removes all of a run."""
+
+    def __init__(self, store: ObjectStore, records: Documents[RunRecord], threads: ThreadStore) -> None:
+        self._store = store
+        self._records = records
+        self._threads = threads
+        self._index = Index(store, RUNS)
+
+    # ---- as a run lives
+
+    async def announce(self, run: RunRecord) -> str:
+        """Put the mark of a run that is about to be stored; the result is its key.
+
+        It is an unsure one until the run begins: a supervisor that finds it also looks at the thread, whose claim may
+        have been broken off.
+        """
+        mark = self._index.status_key(run)
+        await self._index.put(run, [mark], unsure=True)
+        return mark
+
+    async def begin(self, run: RunRecord) -> None:
+        """Write the entries of a run whose record was just stored."""
+        await self._index.put(run, self._index.keys(run))
+
+    async def tell(self, before: RunRecord, after: RunRecord) -> None:
+        """Tell of a change of the record. The marks of a run that has ended stay until `settle`."""
+        if self._index.note(before) == self._index.note(after):
+            return
+        mark, keys = self._index.status_key(after), self._index.keys(after)
+        if after.status.ended:
+            await self._index.put(after, [*keys, mark])
+            return
+        same = before.status is after.status
+        await self._index.put(after, [mark], unsure=same)
+        await self._index.put(after, keys)
+        if RunStatus.INTERRUPTED in {before.status, after.status}:
+            await self._follow(after)
+        if same:
+            await self._index.put(after, [mark])
+        else:
+            await self._index.remove({*self._index.status_keys(after, RUNS.live)} - {mark})
+
+    async def settle(self, run: RunRecord) -> None:
+        """Remove the marks of an ended run, whose thread is free and of whose end every list tells."""
+        await self._index.remove(self._index.status_keys(run, RUNS.live))
+
+    async def delete(self, run: RunRecord) -> None:
+        """Remove everything about a run but its thread; a mark stands for it until it is done."""
+        mark = f"{LIVE}{RUNS.name}/{DELETING}/{position(run.created_at, run.run_id)}"
+        await self._store.put(mark, run.model_dump_json(exclude_defaults=True).encode())
+        keys = [entry.key async for entry in self._store.list(run_key(run.run_id, ""))]
+        entries = [*self._index.keys(run), *self._index.status_keys(run, RUNS.statuses)]
+        await self._store.delete_many([*keys, *entries])
+        await self._store.delete(mark)
+
+    # ---- repair
+
+    async def marks(self, *, start_after: str | None, limit: int) -> list[Mark]:
+        """The next marks in the order of their keys: one request."""
+        entries = self._store.list(LIVE, start_after=start_after, limit=limit, notes=True)
+        return [self._mark(entry.key, entry.note) async for entry in entries]
+
+    async def mend(self, mark: Mark, now: datetime) -> RunRecord | None:
+        """Complete what a mark stands for; the result is the record of its run, None when there is none.
+
+        Of a run that has ended the marks stay, for its thread may have to be freed first: `retell`, then `settle`.
+        """
+        if mark.of_thread:
+            await self._threads.mend(mark.key)
+            return None
+        if mark.run is None:
+            if stored := await self._store.get(mark.key):
+                await self.delete(RunRecord.model_validate_json(stored.data))
+            return None
+        found = await self._records.load(run_key(mark.run.run_id, "record"))
+        if found is None:
+            await self._bury(mark, mark.run, now)
+            return None
+        run = found.value
+        if run.status.ended:
+            if mark.key not in self._index.status_keys(run, RUNS.live):
+                await self._index.remove([mark.key])
+        elif mark.key != self._index.status_key(run) or mark.note != self._index.note(run):
+            await self.retell(run, stray=mark.key)
+        return run
+
+    async def retell(self, run: RunRecord, stray: str | None = None) -> None:
+        """Write everything anew that tells of a run, whatever was there; `stray` is a mark that may not be its own."""
+        for _ in range(_TRIES):
+            own = self._index.status_key(run)
+            await self._index.put(run, [own], unsure=not run.status.ended)
+            await self._index.put(run, self._index.keys(run))
+            if not run.status.ended:
+                await self._follow(run)
+            await self._threads.retell(run.thread_id)
+            found = await self._records.load(run_key(run.run_id, "record"))
+            if found is None:
+                return await self.delete(run)
+            if found.value == run:
+                return await self._tidy(run, own, stray)
+            run = found.value
+        raise StaleHead(f"the run {run.run_id!r} was changed by others {_TRIES} times in a row; try again")
+
+    async def _tidy(self, run: RunRecord, own: str, stray: str | None) -> None:
+        others = {*self._index.status_keys(run, RUNS.statuses), *([stray] if stray else [])} - {own}
+        if run.status.ended:
+            others -= {*self._index.status_keys(run, RUNS.live)}
+        else:
+            await self._index.put(run, [own])
+        await self._index.remove(others)
+
+    async def _bury(self, mark: Mark, told: RunRecord, now: datetime) -> None:
+        """Remove what a starter left that died before it stored a record, once it must be dead."""
+        if now - told.created_at > STILLBORN:
+            stored = await self._store.get(mark.key)
+            await self.delete(RunRecord.model_validate_json(stored.data) if stored and stored.data else told)
+
+    async def _follow(self, run: RunRecord) -> None:
+        """Let the thread show what its active run does."""
+
+        def change(thread: ThreadRecord) -> ThreadRecord:
+            if thread.active_run != run.run_id or thread.turn >= run.turn:
+                return thread
+            status = thread_status(run.status)
+            return thread.model_copy(update={"status": status, "turn": run.turn, "updated_at": run.updated_at})
+
+        await self._threads.change(run.thread_id, change)
+
+    def _mark(self, key: str, note: str | None) -> Mark:
+        return Mark(key, note, None if note is None else self._index.told(key, note).record)
+
+    # ---- lists
+
+    async def search(self, wanted: Filter, *, after: str | None, limit: int) -> Page[RunRecord]:
+        """Runs, newest first, without what only the run itself needs."""
+
+        async def load(run_id: str) -> RunRecord | None:
+            found = await self._records.load(run_key(run_id, "record"))
+            return found.value if found else None
+
+        return await search(self._index, wanted, load, after=after, limit=limit)
+
+    async def of_thread(self, thread_id: str) -> AsyncIterator[str]:
+        """The ids of a thread's runs, newest first."""
+        async for at, note in self._index.entries(thread_facet(thread_id), None, None):
+            if note is not None:
+                yield self._index.told(at, note).record.run_id
