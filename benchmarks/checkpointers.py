@@ -1,8 +1,10 @@
 """What a checkpoint costs: this library's saver on Blob (Azurite) and SQLite beside its peers, in one run.
 
 Run `python -m benchmarks.checkpointers [steps]`. A step is what LangGraph does in one super-step: a task's writes, and
-the checkpoint right after. Requests are counted at the store's port (ours) or in the SDK's pipeline (the peer on Blob).
-The floor is one bare `upload_blob` of the head's size, timed right after each put, so that both meet the same machine.
+the checkpoint right after. The floor is one bare upload of the head's size, timed right after each put, so that both
+meet the same machine at the same time: what is judged are ratios to it. That holds for flatness too: the last fifth of
+5,000 steps against the first, each as a multiple of the floors between its own steps, so that a machine that slows
+down meanwhile slows both.
 
 Targets: at most 1.1 requests a checkpoint, put at most 1.3 floors, latest cold 1 request (2 with a large value),
 list(10) at most 2, delete at most 6, 500 messages of 2 KB in at most 2 MB, 5,000 steps flat (1.1), hand-over 2.1.
@@ -10,50 +12,34 @@ list(10) at most 2, delete at most 6, 500 messages of 2 KB in at most 2 MB, 5,00
 
 import asyncio
 import os
+import platform
 import secrets
 import statistics
 import sys
-import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "lib"), str(ROOT)]
+from langgraph.checkpoint.base import empty_checkpoint
 
-from azure.core.pipeline.policies import SansIOHTTPPolicy  # noqa: E402 -- after the path is set
-from azure.storage.blob import ContainerClient as SyncContainerClient  # noqa: E402 -- as above
-from azure.storage.blob.aio import ContainerClient  # noqa: E402 -- as above
-from langgraph.checkpoint.base import BaseCheckpointSaver, empty_checkpoint  # noqa: E402 -- as above
-from langgraph.checkpoint.memory import InMemorySaver  # noqa: E402 -- as above
-from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver  # noqa: E402 -- as above
+from benchmarks.checkpointer_places import Opener, Place, Saver, our_places, places  # sets the path for what follows
+from durablegraph import BlobCheckpointSaver
+from tests.support import postgres
+from tests.support.azurite import install, running
 
-from durablegraph import BlobCheckpointSaver  # noqa: E402 -- as above
-from durablegraph.storage.connections import SqliteConnection, string_connection  # noqa: E402 -- as above
-from durablegraph.storage.objects import ObjectStore  # noqa: E402 -- as above
-from durablegraph.storage.opening import open_store  # noqa: E402 -- as above
-from tests.support.azurite import install, running  # noqa: E402 -- as above
-from tests.support.stores import CountingStore  # noqa: E402 -- as above
-
-Saver = BaseCheckpointSaver[Any]
 THREAD = "bench"
-API_VERSION = "2023-11-03"  # the emulator lags behind the SDK
 METADATA: Any = {"source": "loop", "step": 1, "parents": {}}
-
-
-@dataclass
-class Place:
-    """A fresh, empty storage; `open` gives a saver as another process would have it."""
-
-    name: str
-    open: Callable[[], Saver]
-    requests: Callable[[], int | None] = lambda: None
-    stored: Callable[[], Awaitable[str]] | None = None
-    floor: Callable[[], Awaitable[float]] | None = None
+CONSTANT = os.urandom(1_000_000)
+VERSIONS = (
+    *("langgraph", "langgraph-checkpoint", "langgraph-checkpoint-sqlite", "langgraph-checkpoint-postgres"),
+    *("azure-functions-langgraph", "azure-storage-blob"),
+)
+State = dict[str, Any]
 
 
 @dataclass
@@ -63,8 +49,12 @@ class Run:
     puts: list[float] = field(default_factory=list)
     floors: list[float] = field(default_factory=list)
 
+    def ratio(self, part: slice) -> float:
+        """The median put of a part of the run in floors of the same part."""
+        return statistics.median(self.puts[part]) / statistics.median(self.floors[part])
 
-async def steps(place: Place, saver: Saver, count: int, values: Callable[[int], dict[str, Any]]) -> Run:
+
+async def steps(place: Place, saver: Saver, count: int, values: Callable[[int], State]) -> Run:
     run, parent, versions = Run(), None, {}
     for n in range(count):
         state, checkpoint = values(n), empty_checkpoint()
@@ -92,25 +82,22 @@ async def steps(place: Place, saver: Saver, count: int, values: Callable[[int], 
     return run
 
 
-def small(n: int) -> dict[str, Any]:
+def small(n: int) -> State:
     return {"n": n, "note": f"step {n}", "ok": True}
 
 
-def with_constant(n: int) -> dict[str, Any]:
+def with_constant(n: int) -> State:
     return {"n": n, "constant": CONSTANT}
 
 
-def growing() -> Callable[[int], dict[str, Any]]:
+def growing() -> Callable[[int], State]:
     messages: list[str] = []
 
-    def values(n: int) -> dict[str, Any]:
+    def values(n: int) -> State:
         messages.append(secrets.token_hex(1024))
         return {"n": n, "messages": list(messages)}
 
     return values
-
-
-CONSTANT = os.urandom(1_000_000)
 
 
 async def counted(place: Place, act: Callable[[Saver], Awaitable[object]]) -> str:
@@ -136,15 +123,15 @@ async def delete(saver: Saver) -> None:
     await saver.adelete_thread(THREAD)
 
 
-async def row(place: Place, count: int, values: Callable[[int], dict[str, Any]]) -> None:
+async def row(place: Place, count: int, values: Callable[[int], State]) -> None:
     saver, before = place.open(), place.requests()
     run = await steps(place, saver, count, values)
     await settled(saver)
     after = place.requests()
     puts = sorted(run.puts)
     p50, p95 = statistics.median(puts), puts[int(len(puts) * 0.95)]
-    ratio = f"{p50 / statistics.median(run.floors):.2f}" if run.floors else ""
-    asked = f"{(after - before) / count:.3f}" if before is not None and after is not None else ""
+    ratio = f"{run.ratio(slice(None)):.2f}" if run.floors else ""
+    asked = "" if before is None or after is None else f"{(after - before) / count:.3f}"
     stored = await place.stored() if place.stored else ""
     cells = [f"{p50:.2f} / {p95:.2f}", ratio, asked, stored, await counted(place, latest), await counted(place, ten)]
     print("|", place.name, "|", " | ".join([*cells, await counted(place, delete)]), "|", flush=True)
@@ -156,123 +143,7 @@ async def settled(saver: Saver) -> None:
         await saver.aclose()
 
 
-@asynccontextmanager
-async def in_memory() -> AsyncIterator[Place]:
-    saver = InMemorySaver()
-    yield Place("InMemorySaver", lambda: saver)
-
-
-@asynccontextmanager
-async def sqlite_peer() -> AsyncIterator[Place]:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "peer.db"
-        async with AsyncSqliteSaver.from_conn_string(str(path)) as saver:
-
-            async def stored() -> str:
-                return await asyncio.to_thread(_folder_size, folder)
-
-            yield Place("SqliteSaver", lambda: saver, stored=stored)
-
-
-def ours(name: str, store: ObjectStore, floor: Callable[[], Awaitable[float]] | None = None) -> Place:
-    counting, total = CountingStore(store), [0]
-
-    async def stored() -> str:
-        sizes = [entry.size async for entry in store.list("")]
-        return f"{_size(sum(sizes))} ({len(sizes)})"
-
-    def requests() -> int:
-        total[0] += counting.start_anew().total
-        return total[0]
-
-    return Place(name, lambda: BlobCheckpointSaver(counting), requests, stored, floor)
-
-
-@asynccontextmanager
-async def ours_on_sqlite() -> AsyncIterator[Place]:
-    with tempfile.TemporaryDirectory() as folder:
-        store = open_store(SqliteConnection(Path(folder) / "ours.db"))
-        yield ours("durablegraph, SQLite", store)
-        await store.aclose()
-
-
-@asynccontextmanager
-async def ours_on_blob(connection: str, *, with_floor: bool = True) -> AsyncIterator[Place]:
-    container = f"bench-{uuid.uuid4().hex}"
-    store = open_store(string_connection(connection, container=container))
-    async with ContainerClient.from_connection_string(connection, container, api_version=API_VERSION) as bare:
-        await bare.create_container()
-
-        async def floor() -> float:
-            body = os.urandom(16 * 1024)
-            begun = time.perf_counter()
-            await bare.upload_blob("floor", body, overwrite=True)
-            return (time.perf_counter() - begun) * 1000
-
-        place = ours("durablegraph, Blob", store, floor if with_floor else None)
-        yield place
-        await store.aclose()
-
-
-class _Counting(SansIOHTTPPolicy[Any, Any]):
-    def __init__(self) -> None:
-        self.requests = 0
-
-    def on_request(self, request: Any) -> None:
-        del request
-        self.requests += 1
-
-
-@asynccontextmanager
-async def blob_peer(connection: str) -> AsyncIterator[Place]:
-    """azure-functions-langgraph's saver on the same Azurite, if it is installed."""
-    from azure_functions_langgraph.checkpointers.azure_blob import AzureBlobCheckpointSaver
-
-    container, policy = f"bench-{uuid.uuid4().hex}", _Counting()
-    options: dict[str, Any] = {"_additional_pipeline_policies": [policy], "api_version": API_VERSION}
-    plain = SyncContainerClient.from_connection_string(connection, container, **options)
-    plain.create_container()
-    async with ContainerClient.from_connection_string(connection, container, **options) as client:
-
-        async def stored() -> str:
-            sizes = [blob.size for blob in plain.list_blobs()]
-            return f"{_size(sum(sizes))} ({len(sizes)})"
-
-        yield Place(
-            "azure-functions-langgraph, Blob",
-            lambda: AzureBlobCheckpointSaver(container_client=plain, aio_container_client=client),
-            lambda: policy.requests,
-            stored,
-        )
-
-
-def _folder_size(folder: str) -> str:
-    return _size(sum(file.stat().st_size for file in Path(folder).iterdir()))
-
-
-def _size(count: int) -> str:
-    return f"{count / 1_000_000:.2f} MB"
-
-
-Opener = Callable[[], AbstractAsyncContextManager[Place]]
-
-
-def places(connection: str | None) -> list[Opener]:
-    found: list[Opener] = [in_memory, sqlite_peer, ours_on_sqlite]
-    if connection is not None:
-        found.append(lambda: ours_on_blob(connection))
-        try:
-            import azure_functions_langgraph  # noqa: F401 -- whether it is there
-        except ImportError:
-            print("(azure-functions-langgraph is not installed: its rows are left out)")
-        else:
-            found.append(lambda: blob_peer(connection))
-    return found
-
-
-async def table(
-    title: str, openers: list[Opener], count: int, values: Callable[[], Callable[[int], dict[str, Any]]]
-) -> None:
+async def table(title: str, openers: list[Opener], count: int, values: Callable[[], Callable[[int], State]]) -> None:
     print(f"\n{title}, {count} steps; milliseconds (requests)\n")
     print("| saver | put p50 / p95 | floors | req/checkpoint | stored (objects) | latest cold | list(10) | delete |")
     print("|---|---|---|---|---|---|---|---|")
@@ -285,14 +156,14 @@ async def length(opener: Opener, count: int) -> None:
     async with opener() as place:
         saver = place.open()
         run = await steps(place, saver, count, small)
-        fifth = count // 5
-        first, last = statistics.median(run.puts[:fifth]), statistics.median(run.puts[-fifth:])
-        print(f"| {place.name} | {count} | {first:.2f} | {last:.2f} | {last / first:.2f} |", end="")
-        if run.floors:
-            floors = statistics.median(run.floors[:fifth]), statistics.median(run.floors[-fifth:])
-            print(f" the floor meanwhile: {floors[1] / floors[0]:.2f} |", end="")
-        print(flush=True)
         await settled(saver)
+        first, last = slice(count // 5), slice(-(count // 5), None)
+        times = [statistics.median(run.puts[part]) for part in (first, last)]
+        floors = [statistics.median(run.floors[part]) for part in (first, last)]
+        cells = [f"{times[0]:.2f}", f"{times[1]:.2f}", f"{times[1] / times[0]:.2f}", f"{floors[1] / floors[0]:.2f}"]
+        print(
+            f"| {place.name} | {count} | {' | '.join(cells)} | {run.ratio(last) / run.ratio(first):.2f} |", flush=True
+        )
 
 
 async def hand_over(opener: Opener, count: int) -> None:
@@ -316,33 +187,49 @@ async def hand_over(opener: Opener, count: int) -> None:
         print(f"| {place.name} | {statistics.median(taken):.2f} | {asked} |", flush=True)
 
 
-async def measure(connection: str | None, count: int) -> None:
-    openers = places(connection)
+async def measure(connection: str | None, server: str | None, count: int) -> None:
+    print(told(), "\n")
+    openers, mine = places(connection, server), our_places(connection)
     await table("Small state", openers, count, lambda: small)
     await table("A list that grows by 2 KB a step", openers, count, growing)
+    await table("A list that grows by 2 KB a step", mine, 4 * count, growing)
     await table("A constant value of 1 MB", openers, min(count, 100), lambda: with_constant)
-    mine: list[Opener] = [ours_on_sqlite]
-    if connection is not None:
-        mine.append(lambda: ours_on_blob(connection))
-    print("\nLength: put p50 of the first and the last fifth\n")
-    print("| saver | steps | first | last | ratio |\n|---|---|---|---|---|")
+    print("\nLength: put p50 of the first and the last fifth, and the floor's meanwhile\n")
+    print("| saver | steps | first | last | ratio | the floor's ratio | ratio of the ratios |")
+    print("|---|---|---|---|---|---|---|")
     for opener in mine:
         await length(opener, 10 * count)
     print("\nEach step by a new process\n\n| saver | ms a step | req/step |\n|---|---|---|")
     for opener in mine:
         await hand_over(opener, count)
+    print("\n", told(), sep="")
+
+
+def told() -> str:
+    """Where and when this was measured."""
+    found = []
+    for name in VERSIONS:
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            continue
+    load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "?"
+    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    return f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, load {load}; {machine}; {', '.join(found)}"
 
 
 def main(arguments: list[str]) -> None:
     count = int(arguments[0]) if arguments else 500
-    try:
-        install()
-    except BaseException as error:  # noqa: BLE001 -- pytest's own outcomes are no Exceptions
-        print(f"(no Azurite: {error})")
-        asyncio.run(measure(None, count))
-        return
-    with running() as connection:
-        asyncio.run(measure(connection, count))
+    with ExitStack() as stack:
+        connection = server = None
+        try:
+            install()
+            connection = stack.enter_context(running())
+        except BaseException as error:  # noqa: BLE001 -- pytest's own outcomes are no Exceptions
+            print(f"(no Azurite: {error})")
+        if postgres.why_not() is None:
+            server = stack.enter_context(postgres.running())
+        asyncio.run(measure(connection, server, count))
 
 
 if __name__ == "__main__":
