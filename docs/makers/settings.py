@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt
+from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from docs.makers.markdown import code, page, table
@@ -106,7 +107,14 @@ def _kinds(annotation: Any) -> Iterator[str]:
         for part in get_args(annotation):
             yield from _kinds(part)
         return
-    words = {Path: "path", int: "whole number", str: "text", bool: "true or false", float: "number"}
+    words = {
+        Path: "path",
+        int: "whole number",
+        str: "text",
+        bool: "true or false",
+        float: "number",
+        SecretStr: "secret",
+    }
     yield "nothing" if annotation is type(None) else words.get(annotation, getattr(annotation, "__name__", "text"))
 
 

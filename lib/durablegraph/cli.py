@@ -24,7 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.command is None:
         parser.print_help()
         return _USAGE_ERROR
-    return _dev(given)
+    commands = {"dev": _dev, "rotate-keys": _rotate_keys, "import-threads": _import_threads}
+    return commands[given.command](given)
 
 
 def _hint(root: Path, port: int) -> str:
@@ -57,7 +58,49 @@ def _parser() -> argparse.ArgumentParser:
     dev.add_argument("--no-reload", action="store_true", help="do not reload when the app's files change")
     dev.add_argument("--workers", type=int, metavar="N", help="worker processes; 0 runs the app in this process")
     dev.add_argument("--enable-auth", action="store_true", help="ask for keys, as the real host does")
+    rotate = commands.add_parser(
+        "rotate-keys",
+        help="encrypt everything stored under the active key",
+        description="Encrypts every stored object that is not under the active key anew. It may run while the app "
+        "does, and again after an interruption. Settings are those of the environment and of `local.settings.json`. "
+        "Ends with 1 when an object is left as it was.",
+    )
+    rotate.add_argument("--app", type=Path, default=Path(), metavar="DIR", help="the app's folder (default: this one)")
+    rotate.add_argument("--state", type=Path, metavar="DIR", help="where state is kept, when storage is local")
+    rotate.add_argument("--dry-run", action="store_true", help="count, and write nothing")
+    _import_parser(commands)
     return parser
+
+
+def _import_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    imports = commands.add_parser(
+        "import-threads",
+        help="copy threads from another LangGraph saver",
+        description="Copies threads from another LangGraph saver into the app's storage, and reads them back to "
+        "compare. It may be repeated: a thread that is there is left alone, one that was cut short is completed, "
+        "another one of the same id is refused. Settings are those of the environment and of `local.settings.json`. "
+        "Ends with 1 when a thread was not imported.",
+    )
+    imports.add_argument(
+        "--from",
+        dest="source",
+        required=True,
+        metavar="SOURCE",
+        help="sqlite:PATH, postgres:ADDRESS, or ./file.py:factory or package.module:factory that gives a saver",
+    )
+    imports.add_argument(
+        "--to",
+        dest="target",
+        metavar="TARGET",
+        help="sqlite:PATH or a connection string (default: the app's own storage)",
+    )
+    imports.add_argument("--app", type=Path, default=Path(), metavar="DIR", help="the app's folder (default: this one)")
+    imports.add_argument("--state", type=Path, metavar="DIR", help="where state is kept, when storage is local")
+    imports.add_argument(
+        "--thread", action="append", default=[], metavar="ID", help="only this thread; may be given several times"
+    )
+    imports.add_argument("--graph", metavar="NAME", help="the graph of the threads (default: the app's, if it has one)")
+    imports.add_argument("--dry-run", action="store_true", help="compare and count, and write nothing")
 
 
 def _dev(given: argparse.Namespace) -> int:
@@ -86,6 +129,49 @@ def _dev(given: argparse.Namespace) -> int:
         trace=given.trace and given.trace.resolve(),
     )
     return run_dev(options, reload=not given.no_reload)
+
+
+def _rotate_keys(given: argparse.Namespace) -> int:
+    from durablegraph.errors import DurableGraphError  # noqa: PLC0415 -- as little as possible for each command
+    from durablegraph.host.errors import HostConfigurationError  # noqa: PLC0415 -- as above
+    from durablegraph.host.settings import read_local_settings  # noqa: PLC0415 -- as above
+    from durablegraph.key_rotation import rotate_keys, told  # noqa: PLC0415 -- as above
+
+    root = given.app.resolve()
+    if given.state is not None:
+        os.environ[_STATE_SETTING] = str(given.state.resolve())
+    sys.path.insert(0, str(root))  # a key ring may be in the app's code
+    try:
+        for name, value in read_local_settings(root).values.items():
+            os.environ.setdefault(name, value)
+        rotation = rotate_keys(root, dry_run=given.dry_run)
+    except (DurableGraphError, HostConfigurationError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    print(told(rotation, dry_run=given.dry_run))
+    return 0 if given.dry_run or rotation.left == 0 else 1
+
+
+def _import_threads(given: argparse.Namespace) -> int:
+    from durablegraph.errors import DurableGraphError  # noqa: PLC0415 -- as little as possible for each command
+    from durablegraph.host.errors import HostConfigurationError  # noqa: PLC0415 -- as above
+    from durablegraph.host.settings import read_local_settings  # noqa: PLC0415 -- as above
+    from durablegraph.importing.command import Wanted, run, summary, told  # noqa: PLC0415 -- as above
+
+    root = given.app.resolve()
+    if given.state is not None:
+        os.environ[_STATE_SETTING] = str(given.state.resolve())
+    sys.path.insert(0, str(root))  # a source may be in the app's code
+    wanted = Wanted(given.source, given.target, tuple(given.thread), given.graph, given.dry_run)
+    try:
+        for name, value in read_local_settings(root).values.items():
+            os.environ.setdefault(name, value)
+        reports = run(wanted, root, lambda report: print(told(report, dry_run=given.dry_run), flush=True))
+    except (DurableGraphError, HostConfigurationError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    print(summary(reports, dry_run=given.dry_run))
+    return 0 if all(report.well for report in reports) else 1
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ from durablegraph.settings import Settings
 from durablegraph.storage.checkpoints import BlobCheckpointSaver
 from durablegraph.storage.checkpoints.serde import AllowedTypes, AppSerializer
 from durablegraph.storage.connections import Connection, app_connection
+from durablegraph.storage.encryption.opening import key_ring, protected
+from durablegraph.storage.encryption.ring import KeyRing
 from durablegraph.storage.items import ItemStore
 from durablegraph.storage.node_cache import NodeCache
 from durablegraph.storage.objects import ObjectStore
@@ -40,9 +42,9 @@ async def services() -> Services:
 
 def open_services(settings: Settings, environment: Mapping[str, str], folder: Path) -> Services:
     """Services for the app in `folder`; raises ConfigurationError for storage or graphs that cannot be used."""
-    objects: ObjectStore = open_store(_connection(settings, environment, folder))
-    if settings.prefix:
-        objects = PrefixedStore(objects, settings.prefix)
+    ring = ring_of(settings)
+    objects = stored_objects(settings, environment, folder)
+    objects = protected(objects, ring, reads_plaintext=settings.encryption_read_plaintext)
     return Services(
         settings=settings,
         objects=objects,
@@ -53,10 +55,23 @@ def open_services(settings: Settings, environment: Mapping[str, str], folder: Pa
     )
 
 
+def stored_objects(settings: Settings, environment: Mapping[str, str], folder: Path) -> ObjectStore:
+    """The app's objects as they are stored, perhaps encrypted, below its prefix."""
+    objects: ObjectStore = open_store(_connection(settings, environment, folder))
+    return PrefixedStore(objects, settings.prefix) if settings.prefix else objects
+
+
+def ring_of(settings: Settings) -> KeyRing | None:
+    """The keys that everything stored is encrypted under, None without encryption."""
+    keys = settings.encryption_keys
+    return key_ring(keys.get_secret_value() if keys else "", settings.encryption_key_ring)
+
+
 def check() -> None:
     """Raise ConfigurationError for settings, storage settings or a langgraph.json that are wrong; opens nothing."""
     settings, folder = settings_module.load(), app_folder(os.environ)
     allowed(settings.allowed_types)
+    ring_of(settings)
     _connection(settings, os.environ, folder)
     _graphs(folder)
 

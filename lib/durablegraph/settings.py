@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from durablegraph.errors import ConfigurationError
@@ -52,6 +52,17 @@ class Settings(BaseSettings):
     allowed_types: str = Field(
         default="",
         description="Types that checkpoints may hold beside data classes of the app: `module:Name`, ...; `*` for all.",
+    )
+    encryption_keys: SecretStr | None = Field(
+        default=None,
+        description="Encrypts everything stored: `v2=<32 bytes in base64>,v1=...`, the active key first; empty: off.",
+    )
+    encryption_key_ring: str = Field(
+        default="", description="`module:attribute` of a KeyRing in the app's code, instead of keys; for a key vault."
+    )
+    encryption_read_plaintext: bool = Field(
+        default=False,
+        description="Whether objects from before encryption are read; for the time until `durablegraph rotate-keys`.",
     )
     show_errors: bool = Field(
         default=True,

@@ -44,7 +44,7 @@ class LocalKeys:
             if key_id in keys or key in keys.values():
                 raise ConfigurationError(
                     f"{SETTING}: entry {number} repeats the id or the key of an earlier one; expected each once; "
-                    "leave one of them out"
+                    f"leave one of them out; {_FORM}"
                 )
             keys[key_id] = key
         return cls(keys)
