@@ -21,6 +21,7 @@ from durablegraph.graphs.registry import LoadedGraph, Registry
 from durablegraph.model.records import RunRequest
 from durablegraph.settings import Settings
 from durablegraph.storage.checkpoints import BlobCheckpointSaver
+from durablegraph.storage.events import EventLogs, Limits
 from durablegraph.storage.objects import ObjectStore
 from durablegraph.storage.runs import RunStore
 
@@ -39,6 +40,7 @@ class Services:
     items: BaseStore | None = None
     node_cache: BaseCache[Any] | None = None
     runs: RunStore = field(init=False)
+    events: EventLogs = field(init=False)
     quiet: dict[str, datetime] = field(init=False, default_factory=dict)
     """Until when the supervisor leaves a waiting run alone."""
     paces: Paces = field(init=False, default_factory=Paces)
@@ -47,6 +49,7 @@ class Services:
 
     def __post_init__(self) -> None:
         self.runs = RunStore(self.objects)
+        self.events = EventLogs(self.objects, Limits(kept=self.settings.stream_segments))
 
     async def request(self, run_id: str) -> RunRequest | None:
         """What the caller of a run asked for, from memory when it was read before."""

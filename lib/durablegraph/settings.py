@@ -46,6 +46,13 @@ class Settings(BaseSettings):
     max_wait_seconds: Annotated[int, Field(ge=1, le=220)] = Field(
         default=200, description="Longest `?wait=`; Azure cuts a request at 230 s."
     )
+    stream_flush_seconds: Annotated[float, Field(ge=0, le=3600)] = Field(
+        default=1.0,
+        description="How long a part of a running super-step may wait before it is in the event log; 0: until saved.",
+    )
+    stream_segments: Annotated[int, Field(ge=2, le=1024)] = Field(
+        default=128, description="Segments of a run's event log that are kept, each of 64 KB or 256 events."
+    )
     max_revivals: Annotated[int, Field(ge=0)] = Field(
         default=5, description="Times a run whose instance died is given a new one before it fails."
     )

@@ -21,7 +21,7 @@ class ApiRequest:
 
 @dataclass(frozen=True, slots=True)
 class ApiResponse:
-    """A response; `body` is JSON (None with status 204 or 202: no body) unless `content` holds bytes."""
+    """A response; `body` is JSON (None with status 204 or 202: no body), or bytes of another `content_type`."""
 
     status: int = 200
     body: Any = None
@@ -30,6 +30,8 @@ class ApiResponse:
 
     def encoded(self) -> bytes:
         """The body's bytes."""
+        if isinstance(self.body, bytes):
+            return self.body
         return b"" if self.body is None else json.dumps(self.body, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 

@@ -8,13 +8,14 @@ from typing import Any
 from durablegraph.api.bodies import parse, read_json
 from durablegraph.api.context import Call
 from durablegraph.api.http import ApiResponse
-from durablegraph.api.resources import RunStart
+from durablegraph.api.resources import RunStart, StreamMode
 from durablegraph.errors import Conflict, InvalidRequest, NotFound
 from durablegraph.model import ids
 from durablegraph.model.assign import digest
 from durablegraph.model.messages import Ticket
 from durablegraph.model.records import RunRecord, RunRequest
 from durablegraph.storage import lifecycle
+from durablegraph.storage.events import created
 
 log = logging.getLogger(__name__)
 
@@ -45,12 +46,15 @@ async def launch(call: Call, request: RunRequest) -> ApiResponse:
         updated_at=request.created_at,
         metadata=request.metadata,
         graph_version=(await call.services.graphs.load(request.graph)).version,
+        streams=bool(request.stream_mode),
     )
     if not await call.services.runs.create(request, record):
         found = await call.services.runs.load(request.run_id)
         record = found.value if found else record
     if not record.status.ended:
         await _claim(call, record)
+        if record.streams:
+            await call.services.events.begin(record.run_id, created(request))
         await _start(call, record)
     links = call.links.management(record.run_id)
     headers = {"Location": links["statusQueryGetUri"], "Retry-After": str(POLL_SECONDS)}
@@ -121,6 +125,8 @@ def _request(graph: str, wanted: RunStart, run_id: str, now: datetime) -> RunReq
         recursion_limit=limit,
         interrupt_before=wanted.interrupt_before,
         interrupt_after=wanted.interrupt_after,
+        stream_mode=_modes(wanted.stream_mode),
+        stream_subgraphs=wanted.stream_subgraphs,
         created_at=now,
     )
 
@@ -131,6 +137,12 @@ def _thread(top: str | None, configured: Any) -> str | None:
             f"thread_id is {top!r} and config.configurable.thread_id is {configured!r}: give one of them", status=422
         )
     return top if top is not None else configured
+
+
+def _modes(wanted: str | list[StreamMode] | None) -> tuple[str, ...]:
+    """The modes without repetition, `messages-tuple` (LangGraph's API) as what it is called in a graph's `stream`."""
+    modes = [wanted] if isinstance(wanted, str) else wanted or []
+    return tuple(dict.fromkeys("messages" if mode == "messages-tuple" else mode for mode in modes))
 
 
 def _object(value: Any, what: str) -> dict[str, Any]:

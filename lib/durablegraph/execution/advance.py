@@ -5,6 +5,7 @@ returns the same decision: what to do follows from the store alone, and every wr
 """
 
 import logging
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -12,6 +13,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from durablegraph.errors import ConfigurationError, InvariantBroken, NodeFailed, RequestError, RunError
 from durablegraph.execution.fanning import look, plan, shown
+from durablegraph.execution.recording import recording, tell
 from durablegraph.execution.requests import Due, step_request
 from durablegraph.graphs.contract import StepOutcome, StepRequest, StepStatus
 from durablegraph.graphs.jsonable import jsonable
@@ -30,10 +32,16 @@ Found = TypeVar("Found")
 
 
 async def advance(services: Services, call: AdvanceCall, now: datetime) -> Decision:
-    """The next decision for a run.
+    """The next decision for a run; an event log that the run has is told before.
 
     Raises only for infrastructure, so that Durable's retries fire; whatever the graph does is a decision.
     """
+    decision = await _decide(services, call, now)
+    await tell(services, call.run_id, decision)
+    return decision
+
+
+async def _decide(services: Services, call: AdvanceCall, now: datetime) -> Decision:
     found = await services.runs.load(call.run_id)
     if found is None:
         return Finish(status=RunStatus.TERMINATED)
@@ -95,14 +103,24 @@ async def _step(services: Services, record: RunRecord, due: Due, now: datetime, 
             return await _failed(services, record, due, failed, now)
         outcome = await _asked(loaded, saver, request) if fanned else None
         if outcome is None:
-            store, cache = services.items_for(loaded), services.cache_for(loaded)
-            outcome = await run_superstep(loaded.graph, saver, request, store=store, cache=cache)
+            outcome = await _execute(services, loaded, saver, due, replace(request, fanned_out=fanned))
         cursor = _cursor(outcome, services.head_token(saver, record.thread_id))
     except NodeFailed as error:
         return await _failed(services, record, due, _failure(error, error.type, error.node), now)
     except (RunError, ConfigurationError) as error:
         return await _failed(services, record, due, _failure(error, type(error.__cause__ or error).__name__), now)
     return await _follow(services, record, outcome, cursor, now, most=request.config.get("max_concurrency"))
+
+
+async def _execute(
+    services: Services, loaded: LoadedGraph, saver: BaseCheckpointSaver[Any], due: Due, request: StepRequest
+) -> StepOutcome:
+    store, cache = services.items_for(loaded), services.cache_for(loaded)
+    async with recording(services, due) as recorder:
+        if recorder is None:
+            return await run_superstep(loaded.graph, saver, request, store=store, cache=cache)
+        request = replace(request, stream=recorder.options)
+        return await run_superstep(loaded.graph, saver, request, store=store, cache=cache, on_part=recorder.on_part)
 
 
 async def _asked(loaded: LoadedGraph, saver: BaseCheckpointSaver[Any], request: StepRequest) -> StepOutcome | None:

@@ -10,8 +10,9 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.errors import InvalidUpdateError
 
 from durablegraph.errors import StaleHead
+from durablegraph.execution.recording import recording
 from durablegraph.execution.requests import Due, step_request
-from durablegraph.graphs.contract import StepOutcome
+from durablegraph.graphs.contract import Chunk, ChunkOutcome, StepOutcome
 from durablegraph.graphs.describe import describe
 from durablegraph.graphs.fanout import chunks, may_fan_out, run_tasks
 from durablegraph.graphs.registry import LoadedGraph
@@ -67,6 +68,24 @@ async def look(
         return None
 
 
+async def _execute(
+    services: Services,
+    loaded: LoadedGraph,
+    saver: BaseCheckpointSaver[Any],
+    due: Due,
+    chunk: Chunk,
+    *,
+    number: int,
+) -> ChunkOutcome:
+    request = step_request(due, loaded.graph.config or {}, services.settings)
+    store, cache = services.items_for(loaded), services.cache_for(loaded)
+    async with recording(services, due, chunk=number) as recorder:
+        if recorder is None:
+            return await run_tasks(loaded.graph, saver, request, chunk, store=store, cache=cache)
+        request, on_part = replace(request, stream=recorder.options), recorder.on_part
+        return await run_tasks(loaded.graph, saver, request, chunk, store=store, cache=cache, on_part=on_part)
+
+
 async def run_chunk(services: Services, call: TasksCall, now: datetime) -> dict[str, Any]:
     """Execute the tasks of a chunk and store their writes; what failed is stored beside the run.
 
@@ -86,14 +105,7 @@ async def run_chunk(services: Services, call: TasksCall, now: datetime) -> dict[
     chunk = chunks(all_tasks, call.size)[call.chunk]
     began = time.monotonic()
     try:
-        outcome = await run_tasks(
-            loaded.graph,
-            saver,
-            step_request(Due(request, call.cursor), loaded.graph.config or {}, services.settings),
-            chunk,
-            store=services.items_for(loaded),
-            cache=services.cache_for(loaded),
-        )
+        outcome = await _execute(services, loaded, saver, Due(request, call.cursor), chunk, number=call.chunk)
     except StaleHead:
         return {"done": 0}  # the super-step was committed meanwhile: this is a late delivery
     if outcome.executed and not outcome.asking and not outcome.failures:

@@ -9,7 +9,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.store.base import BaseStore
 
 from durablegraph.graphs.contract import StepRequest
-from durablegraph.graphs.internals import RESUMING, Graph, count_over_the_run
+from durablegraph.graphs.internals import RESUMING, STREAM, Graph, count_over_the_run, listening
 from durablegraph.graphs.run_scoped import kept_within_run, untracked
 from durablegraph.graphs.saver_view import Watch, watched
 
@@ -45,6 +45,8 @@ def call_config(request: StepRequest, *, resuming: bool | None, addressed: bool 
         place.pop("checkpoint_map", None)
     if resuming is not None:
         place[RESUMING] = resuming
+    if request.stream is not None and request.stream.at_once is not None:
+        place[STREAM] = listening(request.stream.at_once)
     config: Any = {**request.config, "configurable": place, "recursion_limit": request.recursion_limit}
     return config  # type: ignore[no-any-return]  # a TypedDict made by merging
 

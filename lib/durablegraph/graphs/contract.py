@@ -13,6 +13,8 @@ StepKind = Literal["start", "advance", "resume", "proceed"]
 Breakpoints = Sequence[str] | Literal["*"] | None
 StreamMode = Literal["values", "updates", "messages", "custom", "checkpoints", "tasks", "debug"]
 OnPart = Callable[[Any], Awaitable[None]]
+BeforeSave = Callable[[str | None], Awaitable[None]]
+AtOnce = Callable[[tuple[str, ...], str, Any], None]
 
 
 class StepStatus(StrEnum):
@@ -54,6 +56,13 @@ class StreamOptions:
     output_keys: str | Sequence[str] | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Further keyword arguments of `Pregel.astream` (`debug`, `print_mode`), passed through."""
+    before_save: BeforeSave | None = None
+    """Awaited before anything is saved: with the id of the root graph's checkpoint, with None for all the rest. What it
+    raises is taken for the saver's."""
+    at_once: AtOnce | None = None
+    """Called with (namespace, mode, payload) of the root graph's `values` and `checkpoints` at the moment LangGraph
+    tells them, which for a commit is before it is saved; as parts they come after it. Wants `custom` among the modes
+    and `subgraphs`."""
 
 
 @dataclass(frozen=True, slots=True)

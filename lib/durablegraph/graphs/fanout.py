@@ -139,6 +139,7 @@ class TaskStep:
         found = await self._saver.aget_tuple(head_of(self._request.thread_id))
         head = _planned(self._request, found)
         watching = TaskWatch(self._graph, head, self._control, self._chunk, replay=self._request.replay)
+        watching.before_save = self._request.stream.before_save if self._request.stream else None
         opened = watching.open_tasks(self._request)
         if not opened:
             self._outcome = watching.outcome((), executed=False)

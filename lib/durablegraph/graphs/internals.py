@@ -6,13 +6,14 @@ The names are imported here, so one that disappears stops the app at import, not
 
 import copy
 from binascii import unhexlify
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeGuard
 
 from langchain_core.runnables import RunnableConfig
 from langgraph._internal._constants import (
     CONFIG_KEY_CHECKPOINT_MAP,
     CONFIG_KEY_RESUMING,
+    CONFIG_KEY_STREAM,
     ERROR,
     ERROR_SOURCE_NODE,
     INTERRUPT,
@@ -32,6 +33,7 @@ from langgraph.pregel._algo import _xxhash_str
 from langgraph.pregel._read import PregelNode
 from langgraph.pregel._task_status import TaskStatus, read_task_statuses
 from langgraph.pregel._utils import is_xxh3_128_hexdigest
+from langgraph.pregel.protocol import StreamProtocol
 from langgraph.types import Send
 
 __all__ = [
@@ -41,6 +43,7 @@ __all__ = [
     "NULL_TASK_ID",
     "PUSH",
     "RESUMING",
+    "STREAM",
     "TASKS",
     "Graph",
     "TaskStatus",
@@ -49,6 +52,7 @@ __all__ = [
     "guard_sync_durability",
     "has_command",
     "is_resume_map",
+    "listening",
     "moved_since_interrupt",
     "namespace",
     "send_positions",
@@ -64,6 +68,15 @@ _NOWHERE = "__durablegraph_nowhere__"
 
 RESUMING = CONFIG_KEY_RESUMING
 """Key in `configurable`: whether a loop continues what it finds (True) or begins with its input (False)."""
+
+
+STREAM = CONFIG_KEY_STREAM
+"""Key in `configurable`: a second stream to which a loop tells what it tells its own."""
+
+
+def listening(told: Callable[[tuple[str, ...], str, Any], None]) -> StreamProtocol:
+    """A stream that calls `told` with `values` and `checkpoints` at once, while the parts still wait to be taken."""
+    return StreamProtocol(lambda chunk: told(*chunk), {"values", "checkpoints"})
 
 
 def namespace(config: RunnableConfig) -> str:

@@ -65,6 +65,10 @@ class Watch:
     def listed(self, config: RunnableConfig | None) -> None:
         """LangGraph looks for an earlier checkpoint itself."""
 
+    async def before_saving(self, config: RunnableConfig, checkpoint: str | None) -> None:
+        """LangGraph is about to save the checkpoint of this id, or the writes of a task (None)."""
+        del config, checkpoint
+
     def saving(
         self, config: RunnableConfig, metadata: CheckpointMetadata
     ) -> tuple[CheckpointMetadata, Fence | None] | None:
@@ -186,6 +190,8 @@ class _Watched(BaseCheckpointSaver[Any]):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
+        with _told(self._watch):
+            await self._watch.before_saving(config, checkpoint["id"])
         wanted = self._watch.saving(config, metadata)
         if wanted is None:
             return _at(config, checkpoint)
@@ -205,6 +211,8 @@ class _Watched(BaseCheckpointSaver[Any]):
                 self._saver().put_writes(config, wanted, task_id, *_path(self._kind, task_path))
 
     async def aput_writes(self, config: RunnableConfig, writes: Writes, task_id: str, task_path: str = "") -> None:
+        with _told(self._watch):
+            await self._watch.before_saving(config, None)
         wanted = self._watch.writing(config, writes, task_id)
         if wanted is not None:
             with _told(self._watch):

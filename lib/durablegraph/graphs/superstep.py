@@ -108,6 +108,7 @@ class SuperStep:
         if decided.answering:
             await self._mark(head, ANSWERED, decided.answering)
         attempt = Attempt(self._graph, request, head, self._control, run=decided, clock=self._clock)
+        attempt.before_save = request.stream.before_save if request.stream else None
         seen = self._seen(head)
         async with aclosing(self._run(decided, attempt, seen)) as wanted:
             async for part in wanted:

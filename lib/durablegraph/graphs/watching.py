@@ -6,7 +6,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import CheckpointTuple
 from typing_extensions import override
 
-from durablegraph.graphs.contract import Replay
+from durablegraph.graphs.contract import BeforeSave, Replay
 from durablegraph.graphs.internals import (
     ERROR,
     Graph,
@@ -23,6 +23,7 @@ class Watching(Watch):
     """Gives the head that is loaded already, tells subgraphs whether to resume, and notes what failed.
 
     `broken` are exceptions that the saver raised; `failures` are those that tasks of the root graph stored, by task id.
+    `before_save` is the caller's (see `StreamOptions`).
     """
 
     def __init__(self, graph: Graph, head: CheckpointTuple | None, *, replay: Replay | None, addressed: bool) -> None:
@@ -30,6 +31,7 @@ class Watching(Watch):
         self.broken: list[Exception] = []
         self.failures: list[tuple[str, BaseException]] = []
         self.replay = replay
+        self.before_save: BeforeSave | None = None
         self._graph = graph
         self._head = head
         self._addressed = addressed
@@ -73,6 +75,11 @@ class Watching(Watch):
         if not config["configurable"].get("checkpoint_id"):
             set_resuming(config, found is not None and begun_in_this_step(config, found))
         return found
+
+    @override
+    async def before_saving(self, config: RunnableConfig, checkpoint: str | None) -> None:
+        if self.before_save is not None:
+            await self.before_save(checkpoint if not namespace(config) else None)
 
     def note_failures(self, writes: Writes, task_id: str) -> None:
         """Remember which task raised what."""

@@ -70,7 +70,14 @@ class Durably:
         wanted = RunRequest(
             run_id=self.run_id, graph="g", thread_id=self.thread_id, input=graph_input, created_at=NOW, **request
         )
-        record = RunRecord(run_id=self.run_id, graph="g", thread_id=self.thread_id, created_at=NOW, updated_at=NOW)
+        record = RunRecord(
+            run_id=self.run_id,
+            graph="g",
+            thread_id=self.thread_id,
+            created_at=NOW,
+            updated_at=NOW,
+            streams=bool(wanted.stream_mode),
+        )
         assert await self.services.runs.create(wanted, record)
         await lifecycle.claim(self.services.runs, record, NOW)
 

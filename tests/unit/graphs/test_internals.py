@@ -299,3 +299,25 @@ def test_a_graph_has_the_attributes_that_a_copy_of_it_changes() -> None:
     for name in ("checkpointer", "store", "cache", "channels", "nodes", "trigger_to_nodes", "node_error_handler_map"):
         assert hasattr(graph, name), name
     assert isinstance(graph.channels["out"], LastValue) is False
+
+
+async def test_a_listener_is_told_what_a_commit_makes_before_it_is_saved_and_what_subgraphs_make_never() -> None:
+    told: list[Any] = []
+
+    class Saving(Watch):
+        @override
+        def saving(self, config: Any, metadata: Any) -> Any:
+            if not internals.namespace(config):
+                told.append(f"saving {metadata['step']}")
+            return metadata, None
+
+    inner = chain(("x", says("x"))).copy(update={"checkpointer": None})
+    graph = chain(("a", says("a")), ("b", inner)).copy(update={"checkpointer": watched(InMemorySaver(), Saving())})
+    listener = internals.listening(lambda inside, mode, payload: told.append((inside, mode, payload)))
+    config: Any = {"configurable": {"thread_id": "t", internals.STREAM: listener}}
+    modes: Any = ["custom"]
+    async for part in graph.astream({"out": []}, config, stream_mode=modes, subgraphs=True, durability="sync"):
+        raise AssertionError(f"the listener's modes are nobody else's: {part}")
+    assert all(entry[0] == () and entry[1] in {"values", "checkpoints"} for entry in told if isinstance(entry, tuple))
+    ours = [entry if isinstance(entry, str) else entry[2]["out"] for entry in told if entry[1] != "checkpoints"]
+    assert ours == ["saving -1", [], "saving 0", ["a"], "saving 1", ["a", "a", "x"], "saving 2"]
