@@ -21,7 +21,8 @@ from azure.storage.blob.aio import ContainerClient
 
 from durablegraph.errors import ConfigurationError, DurableGraphError
 from durablegraph.storage import azure_requests
-from durablegraph.storage.azure_pool import BlobPool, Line, OpenContainer
+from durablegraph.storage.azure_lent import LentClient
+from durablegraph.storage.azure_pool import BlobPool, Line
 from durablegraph.storage.azure_requests import Page, Write, says_missing, was_refused
 from durablegraph.storage.azure_retries import RequestFailed, RetryPolicy, explained, with_retries
 from durablegraph.storage.objects import (
@@ -40,9 +41,9 @@ _PAGE: Final = 5000  # the most that List Blobs answers with
 
 
 class BlobObjectStore:
-    """An ObjectStore in a container; usable from any thread and any event loop at once.
+    """An ObjectStore in a container; usable from any thread and any event loop at once, unless its client is lent.
 
-    Its client, with up to 64 connections, lives on a loop and a thread of its own, so one store a process is
+    A pool's client, with up to 64 connections, lives on a loop and a thread of its own, so one store a process is
     enough. The container is made by the first write that misses it, unless `create_container` is False. Failures that
     may pass are repeated for a few seconds, then raised as TransientError; a missing right is a ConfigurationError
     that names the role.
@@ -50,7 +51,7 @@ class BlobObjectStore:
 
     def __init__(
         self,
-        open_container: OpenContainer,
+        client: BlobPool | LentClient,
         *,
         name: str,
         create_container: bool = True,
@@ -58,7 +59,7 @@ class BlobObjectStore:
     ) -> None:
         """`name` is what messages call the container; it must hold no secret."""
         self._name = name
-        self._pool = BlobPool(open_container)
+        self._pool = client
         self._create_container = create_container
         self._retries = retries or RetryPolicy()
         weakref.finalize(self, self._pool.stop)  # a store that is dropped without aclose leaves no thread

@@ -55,9 +55,17 @@ class RequestFailed(Exception):  # noqa: N818 -- the siblings in errors.py are n
 
 @dataclass(slots=True)
 class Sends:
-    """How often a request left this machine: the HTTP client repeats some by itself, so attempts do not tell."""
+    """How often a request left this machine: the HTTP client repeats some by itself, so attempts do not tell.
+
+    Where nobody counts (`counted` is False), every attempt may have been several.
+    """
 
     count: int = 0
+    counted: bool = True
+
+    def repeated_since(self, before: int) -> bool:
+        """Whether an attempt that began at this count may have been sent more than once."""
+        return not self.counted or self.count - before > 1
 
 
 async def with_retries(send: Callable[[], Awaitable[T]], policy: RetryPolicy, sends: Sends) -> T:
@@ -72,7 +80,7 @@ async def with_retries(send: Callable[[], Awaitable[T]], policy: RetryPolicy, se
             return await send()
         except (AzureError, OSError) as error:
             failures += 1
-            failed = RequestFailed(error, unanswered=unanswered or sends.count - before > 1)
+            failed = RequestFailed(error, unanswered=unanswered or sends.repeated_since(before))
             wait = policy.wait(failures, _retry_after(error), random.random())  # noqa: S311 -- spreads load, guards nothing
             if not _may_pass(error, failed) or wait is None:
                 raise failed from error

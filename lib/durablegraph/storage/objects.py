@@ -107,9 +107,14 @@ class ObjectStore(Protocol):
         """Release connections; afterwards every method raises StoreClosed. A second call does nothing."""
 
 
+def is_key(key: str) -> bool:
+    """Whether this keeps the rule of this port."""
+    return len(key) <= MAX_KEY_LENGTH and _KEY.fullmatch(key) is not None
+
+
 def check_key(key: str) -> str:
     """The key itself when it keeps the rule of this port; raises InvariantBroken when it does not."""
-    if len(key) > MAX_KEY_LENGTH or not _KEY.fullmatch(key):
+    if not is_key(key):
         raise InvariantBroken(
             f"object key {key[:120]!r} ({len(key)} characters) breaks the rule: expected 1-{MAX_KEY_LENGTH} characters "
             "of A-Z a-z 0-9 _ = ~ - in parts joined by '/', '.' only inside a part; escape the name before use"

@@ -11,7 +11,8 @@ from azure.storage.blob.aio import ContainerClient
 
 from durablegraph.errors import ConfigurationError
 from durablegraph.storage.azure_blob import BlobObjectStore
-from durablegraph.storage.azure_pool import OpenClient
+from durablegraph.storage.azure_lent import LentClient
+from durablegraph.storage.azure_pool import BlobPool, OpenClient
 from durablegraph.storage.azure_retries import RetryPolicy
 from durablegraph.storage.connections import BlobConnection, Connection, IdentityConnection, SqliteConnection
 from durablegraph.storage.sqlite import SqliteObjectStore
@@ -44,7 +45,22 @@ def open_store(
         case _:
             assert_never(connection)
     name = f"container {connection.container} at {connection.blob_address}"
-    return BlobObjectStore(opener, name=name, create_container=create_container, retries=retries)
+    return BlobObjectStore(BlobPool(opener), name=name, create_container=create_container, retries=retries)
+
+
+def open_lent_store(client: ContainerClient, *, create_container: bool = True) -> BlobObjectStore:
+    """The store of a client that somebody else made and closes; to be used on one event loop.
+
+    Raises ConfigurationError for anything but the asynchronous client.
+    """
+    if not isinstance(client, ContainerClient):
+        raise ConfigurationError(
+            f"found a client of type {type(client).__module__}.{type(client).__qualname__}, expected "
+            "azure.storage.blob.aio.ContainerClient; make the asynchronous client of that container (its constructors "
+            "have the same arguments), or pass a connection string"
+        )
+    name = f"container {client.container_name} at {client.primary_hostname}"
+    return BlobObjectStore(LentClient(client), name=name, create_container=create_container)
 
 
 def _open_with_string(connection: BlobConnection, transport: AioHttpTransport) -> OpenClient:

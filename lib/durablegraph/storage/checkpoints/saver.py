@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from azure.storage.blob.aio import ContainerClient
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import get_checkpoint_id
 from langgraph.checkpoint.serde.base import SerializerProtocol
@@ -22,7 +23,7 @@ from durablegraph.storage.checkpoints.fencing import ConflictPolicy, View
 from durablegraph.storage.checkpoints.home import Home, running_loop
 from durablegraph.storage.checkpoints.keeping import keep_last
 from durablegraph.storage.checkpoints.material import Material
-from durablegraph.storage.checkpoints.names import LogNames
+from durablegraph.storage.checkpoints.names import LogNames, checked_prefix
 from durablegraph.storage.checkpoints.objects import Shared
 from durablegraph.storage.checkpoints.records import Folded
 from durablegraph.storage.checkpoints.sealing import Limits
@@ -32,7 +33,7 @@ from durablegraph.storage.connections import DEFAULT_CONTAINER, SqliteConnection
 from durablegraph.storage.encryption.opening import protected
 from durablegraph.storage.encryption.ring import KeyRing
 from durablegraph.storage.objects import ObjectStore
-from durablegraph.storage.opening import open_store
+from durablegraph.storage.opening import open_lent_store, open_store
 
 
 class _Core:
@@ -85,8 +86,7 @@ class BlobCheckpointSaver(TwoFacedSaver):
         """`prefix` separates savers that share a store; `allowed_types` is for the default, strict serialiser."""
         super().__init__(serde=serde or StrictSerializer(allowed_types))
         cipher = self.serde.cipher if isinstance(self.serde, EncryptedSerializer) else None
-        path = prefix.strip("/")
-        shared = Shared(store, f"{path}/" if path else "", cipher, limits or Limits())
+        shared = Shared(store, checked_prefix(prefix), cipher, limits or Limits())
         self._core = _Core(shared, Home(running_loop()))
         self._view = View(_policy(on_conflict), pinned=False)
         self._owns_store = owns_store
@@ -110,6 +110,34 @@ class BlobCheckpointSaver(TwoFacedSaver):
         """
         store = protected(open_store(string_connection(connection, container=container)), encryption)
         return cls._opened(store, prefix=prefix, serde=serde, allowed_types=allowed_types, on_conflict=on_conflict)
+
+    @classmethod
+    def from_container_client(
+        cls,
+        client: ContainerClient,
+        *,
+        prefix: str = "",
+        serde: SerializerProtocol | None = None,
+        allowed_types: AllowedTypes = (),
+        on_conflict: str = "fence",
+        encryption: KeyRing | None = None,
+        create_container: bool = True,
+    ) -> Self:
+        """A saver on a prepared, asynchronous client of a container, with whatever credential, proxy or policy it has.
+
+        The client stays the caller's: it is never closed here. It belongs to one event loop, and so does the saver:
+        the one that runs now or enters it; its synchronous methods are then for other threads. A client that has not
+        been used yet may be given without any loop; the saver's own thread uses it then.
+        """
+        store = protected(open_lent_store(client, create_container=create_container), encryption)
+        return cls(
+            store,
+            prefix=prefix,
+            serde=serde,
+            allowed_types=allowed_types,
+            on_conflict=on_conflict,
+            owns_store=True,  # the store, not the client
+        )
 
     @classmethod
     def from_path(
@@ -222,9 +250,6 @@ class BlobCheckpointSaver(TwoFacedSaver):
         refused. Repeating it is harmless.
         """
         return await self._core.home.call(self._keep_last(thread_id, count))
-
-    async def _keep_last(self, thread: str, count: int) -> bool:
-        return await keep_last(self._core.archive, self._view, thread, count, partial(root_of, self._plain))
 
     async def _history(self, config: RunnableConfig, channels: Sequence[str]) -> Mapping[str, Folded]:
         if not channels:
