@@ -126,13 +126,15 @@ def _crash_until_done(nursery: Nursery, place: dict[str, str], seed: int, steps:
     thread, limits = f"thread {seed}", ("tiny", "small")[seed % 2]
     program, oracle = Program(seed, thread), Oracle()
     planned = [program.step() for _ in range(steps)]
-    first = deaths = 0
+    first = deaths = fruitless = 0
     while first < steps:
         life = {"place": place, "seed": seed, "thread": thread, "limits": limits, "first": first, "steps": steps}
-        life |= {"at": dice.randint(1, 12), "when": dice.choice(list(When))}
+        # A step may need more requests than that, to seal an overdue head: then the next one lives a little longer.
+        life |= {"at": dice.randint(1, 12 + fruitless), "when": dice.choice(list(When))}
         done, code = nursery.raise_child(life)
         assert code in {0, -signal.SIGKILL}
         deaths += code != 0
+        fruitless = 0 if first in done else fruitless + 1
         # Steps are carried out in pairs, and the second of a pair may be acknowledged without the first.
         reached = max(done, default=first - 1)
         pair_end = first + ((reached - first) // TOGETHER + 1) * TOGETHER if done else first
