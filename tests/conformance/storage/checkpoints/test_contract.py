@@ -12,6 +12,8 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, interrupt
 
 from durablegraph import BlobCheckpointSaver
+from durablegraph.storage.checkpoints import CorruptCheckpoint
+from durablegraph.storage.objects import ObjectStore
 from tests.conformance.storage.checkpoints.savers import TINY, Savers, at, id_of, put
 from tests.conformance.storage.conftest import Backend
 
@@ -322,6 +324,61 @@ async def test_encrypted_checkpoints_leave_no_plaintext(savers: Savers, backend:
     stored = [await store.get(entry.key) async for entry in store.list("")]
     assert len(stored) > 3
     assert not any(secret.encode() in one.data for one in stored if one is not None)
+
+
+async def _stored_in_all_kinds_of_objects(savers: Savers, store: ObjectStore) -> list[str]:
+    """The keys of a thread with a head, segments and values of their own."""
+    saver = savers(limits=TINY)
+    config = await put(saver, THREAD, {"n": 0, "large": b"x" * 500})
+    for n in range(1, 8):
+        config = await put(saver, THREAD, {"n": n, "large": b"%d" % n * 500}, parent=id_of(config))
+    await saver.aclose()
+    keys = [entry.key async for entry in store.list("")]
+    assert {key.split("/")[-2] for key in keys} >= {"s", "x"}
+    return keys
+
+
+async def _read_all(saver: BlobCheckpointSaver) -> None:
+    await saver.aget_tuple(at(THREAD))
+    assert len([one async for one in saver.alist(at(THREAD))]) == 8
+
+
+async def test_a_missing_value_is_corruption_and_not_a_missing_channel(savers: Savers, backend: Backend) -> None:
+    store = backend.open()
+    keys = await _stored_in_all_kinds_of_objects(savers, store)
+    await _read_all(savers())
+    found = await savers().aget_tuple(at(THREAD))
+    assert found is not None
+    for key in [key for key in keys if "/x/" in key]:
+        await store.delete(key)
+    with pytest.raises(CorruptCheckpoint, match="missing"):
+        await savers().aget_tuple(at(THREAD))
+
+
+@pytest.mark.parametrize("kind", ["head", "s", "x"])
+async def test_a_flipped_bit_is_corruption_and_never_served(savers: Savers, backend: Backend, kind: str) -> None:
+    store = backend.open()
+    keys = await _stored_in_all_kinds_of_objects(savers, store)
+    for key in [key for key in keys if (key.startswith("h/") if kind == "head" else f"/{kind}/" in key)]:
+        whole = await store.get(key)
+        assert whole is not None
+        broken = bytearray(whole.data)
+        broken[len(broken) * 2 // 3] ^= 1
+        await store.put(key, bytes(broken))
+    with pytest.raises(CorruptCheckpoint, match="checksum"):
+        await _read_all(savers())
+
+
+async def test_a_lost_head_is_corruption_and_not_a_new_thread(savers: Savers, backend: Backend) -> None:
+    store = backend.open()
+    await _stored_in_all_kinds_of_objects(savers, store)
+    found = await savers().aget_tuple(at(THREAD))
+    assert found is not None
+    await store.delete_many([entry.key async for entry in store.list("h/")])
+    with pytest.raises(CorruptCheckpoint, match="head was lost"):
+        await savers().aget_tuple(found.config)
+    with pytest.raises(CorruptCheckpoint, match="head was lost"):
+        await put(savers(), THREAD, {"n": 8}, parent=id_of(found.config))
 
 
 async def test_the_saver_is_a_langgraph_saver_for_both_faces(savers: Savers) -> None:

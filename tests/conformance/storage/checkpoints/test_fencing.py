@@ -1,7 +1,6 @@
 """Two writers on one thread: what is refused, what is merged, and that If-Match is what makes the difference."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
@@ -9,8 +8,6 @@ import pytest
 from durablegraph import BlobCheckpointSaver
 from durablegraph.errors import StaleHead
 from durablegraph.storage.checkpoints import EXPECTED_HEAD, ConcurrentWriterError
-from durablegraph.storage.memory import MemoryObjectStore
-from durablegraph.storage.objects import ObjectEntry, ObjectStore, StoredObject
 from tests.conformance.storage.checkpoints.savers import TINY, Savers, at, id_of, made, put
 
 THREAD = "t"
@@ -215,59 +212,3 @@ async def test_a_child_made_under_a_clock_behind_its_parents_becomes_the_latest(
     assert await _ids(savers()) == order[::-1]
     before = at(THREAD, "", behind[0])
     assert [one.checkpoint["id"] async for one in savers().alist(at(THREAD), before=before)] == [parent]
-
-
-class Careless:
-    """A store that ignores the conditions of a write, as if If-Match had been taken out."""
-
-    def __init__(self, inner: ObjectStore) -> None:
-        self.inner = inner
-
-    async def get(self, key: str) -> StoredObject | None:
-        return await self.inner.get(key)
-
-    async def put(
-        self, key: str, data: bytes, *, if_match: str | None = None, if_absent: bool = False, note: str | None = None
-    ) -> str:
-        del if_match, if_absent
-        return await self.inner.put(key, data, note=note)
-
-    async def delete(self, key: str, *, if_match: str | None = None) -> bool:
-        del if_match
-        return await self.inner.delete(key)
-
-    async def delete_many(self, keys: Sequence[str]) -> None:
-        await self.inner.delete_many(keys)
-
-    def list(
-        self, prefix: str, *, start_after: str | None = None, limit: int | None = None, notes: bool = False
-    ) -> AsyncIterator[ObjectEntry]:
-        return self.inner.list(prefix, start_after=start_after, limit=limit, notes=notes)
-
-    async def aclose(self) -> None:
-        await self.inner.aclose()
-
-
-MUTANTS = [
-    test_the_loser_of_two_writers_stops_until_it_reads_again,
-    test_two_hot_writers_lose_nothing_that_was_acknowledged,
-    test_merging_writers_keep_both_branches,
-    test_parallel_tasks_on_several_workers_add_their_writes_and_one_commits,
-]
-
-
-@pytest.mark.parametrize("test", MUTANTS, ids=lambda test: test.__name__)
-async def test_this_suite_fails_when_if_match_is_taken_out(test: Any) -> None:
-    careless = Careless(MemoryObjectStore())
-    made_savers: list[BlobCheckpointSaver] = []
-
-    def savers(**options: Any) -> BlobCheckpointSaver:
-        made_savers.append(BlobCheckpointSaver(careless, **options))
-        return made_savers[-1]
-
-    # Anything but success: a lost checkpoint, a refusal that did not come, an object that a lost head referred to.
-    with pytest.raises((AssertionError, Exception, pytest.fail.Exception)):
-        async with asyncio.timeout(20):
-            await test(savers)
-    for saver in made_savers:
-        await saver.aclose()
