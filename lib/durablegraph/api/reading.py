@@ -15,7 +15,7 @@ from durablegraph.model.status import RunStatus, durable_status
 from durablegraph.storage import lifecycle
 
 _POLLS = (0.02, 0.05, 0.1, 0.2, 0.5)
-_REDACTED = "The node raised an exception; its text is in the log"
+REDACTED = "The node raised an exception; its text is in the log"
 
 
 async def load_run(call: Call, *, heal: bool = True) -> RunRecord:
@@ -112,7 +112,7 @@ def _error(call: Call, record: RunRecord) -> dict[str, Any] | None:
     if record.error is None:
         return None
     error = record.error.model_dump()
-    return error if call.services.settings.show_errors else {**error, "message": _REDACTED}
+    return error if call.services.settings.show_errors else {**error, "message": REDACTED}
 
 
 def _runtime_status(record: RunRecord, view: InstanceView | None) -> str:

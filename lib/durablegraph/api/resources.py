@@ -109,17 +109,14 @@ class ShownStatus(BaseModel):
 
 
 class ShownEvent(BaseModel):
-    """An event of a run's log.
-
-    `step` and `attempt` say which execution told it: the same `step` with a higher `attempt` was executed again.
-    """
+    """An event of a run's log."""
 
     offset: int
     event: str
     data: Any = None
-    step: str = ""
-    attempt: int = 1
-    commits: str = ""
+    step: str = Field(default="", description="What was executed: the checkpoint that the super-step builds on.")
+    attempt: int = Field(default=1, description="Which execution of it told this; a later one takes its place.")
+    commits: str = Field(default="", description="The checkpoint that was about to be committed.")
 
 
 class EventsRead(BaseModel):

@@ -6,11 +6,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from durablegraph.api import deciding, health, reading, starting, threads
+from durablegraph.api import deciding, health, reading, starting, streaming, threads
 from durablegraph.api.context import Call
 from durablegraph.api.http import ApiResponse
 from durablegraph.api.openapi import document
 from durablegraph.api.resources import (
+    EventsRead,
     GivenAnswer,
     RunPage,
     RunStart,
@@ -99,6 +100,19 @@ ROUTES: tuple[Route, ...] = (
         reading.get_status,
         "Poll a run as Durable's pollers do",
         answers={200: ShownStatus, 202: ShownStatus},
+    ),
+    Route(
+        "stream_run",
+        "GET",
+        "runs/{run}/stream",
+        streaming.stream,
+        "Follow a run's events, as Server-Sent Events unless JSON is asked for",
+        answers={200: EventsRead, 204: None},
+        query={
+            "after": "Only events after this offset, 0 by default: all.",
+            "wait": "Seconds to wait, at most 200, until there is an event.",
+        },
+        headers={"Last-Event-ID": "In place of `after`: what an EventSource sends when it comes again."},
     ),
     Route(
         "raise_run_event",

@@ -69,7 +69,6 @@ _NOWHERE = "__durablegraph_nowhere__"
 RESUMING = CONFIG_KEY_RESUMING
 """Key in `configurable`: whether a loop continues what it finds (True) or begins with its input (False)."""
 
-
 STREAM = CONFIG_KEY_STREAM
 """Key in `configurable`: a second stream to which a loop tells what it tells its own."""
 

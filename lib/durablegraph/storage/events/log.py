@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from durablegraph.errors import Gone, TransientError
+from durablegraph.errors import TransientError
 from durablegraph.model.ids import key_part, spread
 from durablegraph.storage.events.event import Event
 from durablegraph.storage.events.segment import Limits, Segment, Tail
@@ -29,15 +29,11 @@ _REMEMBERED: Final = 128  # runs whose tail, of 64 KB at most as a rule, is kept
 _HOPS: Final = 3
 
 
-class EventsGone(Gone):
+class EventsGone(Exception):  # noqa: N818 -- it says what it found
     """The offset asked for was removed; `first` is the first one that is there."""
 
     def __init__(self, run_id: str, offset: int, first: int) -> None:
-        super().__init__(
-            f"event {offset} of run {run_id!r} is not kept any more: read on from ?after={first - 1}",
-            code="events_gone",
-            first=first,
-        )
+        super().__init__(f"event {offset} of run {run_id!r} is not kept any more, the first one is {first}")
         self.first = first
 
 
