@@ -49,7 +49,7 @@ def open_services(settings: Settings, environment: Mapping[str, str], folder: Pa
         settings=settings,
         objects=objects,
         saver=BlobCheckpointSaver(objects, serde=AppSerializer(allowed(settings.allowed_types))),
-        graphs=_graphs(folder),
+        graphs=graphs_of(folder),
         items=ItemStore(objects),
         node_cache=NodeCache(objects),
     )
@@ -73,7 +73,7 @@ def check() -> None:
     allowed(settings.allowed_types)
     ring_of(settings)
     _connection(settings, os.environ, folder)
-    _graphs(folder)
+    graphs_of(folder)
 
 
 def _connection(settings: Settings, environment: Mapping[str, str], folder: Path) -> Connection:
@@ -81,7 +81,7 @@ def _connection(settings: Settings, environment: Mapping[str, str], folder: Path
     return app_connection(environment, local_path=state / DATABASE, container=settings.container)
 
 
-def _graphs(folder: Path) -> Registry:
+def graphs_of(folder: Path) -> Registry:
     """The graphs of langgraph.json, which may be missing when graphs are registered in code."""
     in_code = registered()
     file = folder / GRAPHS_FILE

@@ -60,7 +60,7 @@ async def opened(what: str, found: object, stack: AsyncExitStack) -> BaseCheckpo
             "gives one."
         )
     await _set_up(what, made)
-    return await _asynchronous(what, made)
+    return await asynchronous(what, made)
 
 
 async def _set_up(what: str, saver: Any) -> None:
@@ -85,7 +85,7 @@ async def _set_up(what: str, saver: Any) -> None:
             return
 
 
-async def _asynchronous(what: str, saver: BaseCheckpointSaver[Any]) -> BaseCheckpointSaver[Any]:
+async def asynchronous(what: str, saver: BaseCheckpointSaver[Any]) -> BaseCheckpointSaver[Any]:
     """The saver itself if it answers asynchronously, else one that calls its synchronous methods in threads."""
     try:
         await saver.aget_tuple(_NOBODY)
