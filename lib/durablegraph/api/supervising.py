@@ -144,7 +144,6 @@ async def _look(services: Services, instances: Instances, record: RunRecord, now
     record = await reconcile(services, instances, record, now)
     if record.status.ended:
         services.quiet.pop(record.run_id, None)
-        await lifecycle.release(services.runs, record, now)
     elif record.status is RunStatus.INTERRUPTED:
         services.quiet[record.run_id] = now + QUIET
         wait = await services.runs.wait(record.run_id, record.wait)

@@ -47,7 +47,7 @@ async def _decide(services: Services, call: AdvanceCall, now: datetime) -> Decis
         return Finish(status=RunStatus.TERMINATED)
     record = found.value
     if record.status.ended:
-        await lifecycle.release(services.runs, record, now)
+        await lifecycle.release(services.runs, record)
         return _finished(record)
     if record.cancel_requested:
         return _finished(await lifecycle.end(services.runs, record, RunStatus.CANCELLED, now, cursor=call.cursor))

@@ -11,7 +11,7 @@ from durablegraph.errors import Conflict
 from durablegraph.model.assign import assign, digest, needed
 from durablegraph.model.messages import Cursor
 from durablegraph.model.records import AnswerRecord, RunFailure, RunRecord, ThreadRecord, WaitRecord
-from durablegraph.model.status import RunStatus, ThreadStatus, may_become, thread_status
+from durablegraph.model.status import RunStatus, ThreadStatus, may_become
 from durablegraph.storage.runs import RunStore
 
 UNBORN = timedelta(minutes=1)
@@ -108,29 +108,14 @@ async def end(
         return _moved(current, status, now, facts) if moved else current
 
     ended = await runs.change(record.run_id, change) or record
-    if moved:
-        await _free(runs, ended, now)
-        await runs.settle(ended)
-    else:
-        await release(runs, ended, now)
+    if not moved:  # it had ended: whoever ended it may have died before its thread was free
+        await release(runs, ended)
     return ended
 
 
-async def release(runs: RunStore, record: RunRecord, now: datetime) -> None:
-    """Free the thread of an ended run, make everything tell of its end, and take the run off the live ones."""
-    await _free(runs, record, now)
+async def release(runs: RunStore, record: RunRecord) -> None:
+    """Complete the end of a run, whatever of it is missing: its thread free, its end told, its marks gone."""
     await runs.retell(record)
-    await runs.settle(record)
-
-
-async def _free(runs: RunStore, record: RunRecord, now: datetime) -> None:
-    def change(thread: ThreadRecord) -> ThreadRecord:
-        if thread.active_run != record.run_id:
-            return thread
-        free = {"active_run": None, "last_run": record.run_id, "status": thread_status(record.status)}
-        return thread.model_copy(update={**free, "updated_at": now})
-
-    await runs.change_thread(record.thread_id, change)
 
 
 async def request_cancel(runs: RunStore, record: RunRecord, now: datetime) -> RunRecord:

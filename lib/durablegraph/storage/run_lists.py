@@ -3,8 +3,10 @@
 A run has a mark, ``live/runs/{status}/{position}``, from before its record exists until it has ended and everything
 that tells of it is right. A change of status writes, in this order: the record, the mark of the new status, the entries
 of the other lists, the thread, and only then removes the mark of the old status. So wherever a process dies, there is
-a mark that is not as the record wants it; the supervisor visits all marks, and `mend` completes what was begun. A
-process that comes late, when others have changed the record meanwhile, has also put its mark before it told anything.
+a mark that is not as the record wants it; the supervisor visits all marks, and `mend` completes what was begun.
+
+Who tells that a run goes on or waits reads the record once more at the end; if the run has ended meanwhile, that is
+what is told.
 """
 
 from collections.abc import AsyncIterator
@@ -55,26 +57,26 @@ class RunLists:
         await self._index.put(run, self._index.keys(run))
 
     async def tell(self, before: RunRecord, after: RunRecord) -> None:
-        """Tell of a change of the record. The marks of a run that has ended stay until `settle`."""
+        """Tell of a change of the record, and free the thread of a run that has ended."""
         if self._index.note(before) == self._index.note(after):
             return
         mark, keys = self._index.status_key(after), self._index.keys(after)
         if after.status.ended:
             await self._index.put(after, [*keys, mark])
+            await self._follow(after)
+            await self._index.remove(self._index.status_keys(after, RUNS.live))
             return
         same = before.status is after.status
         await self._index.put(after, [mark], unsure=same)
         await self._index.put(after, keys)
         if RunStatus.INTERRUPTED in {before.status, after.status}:
             await self._follow(after)
-        if same:
+        if await self._load(after.run_id) != after:  # somebody else was faster, and may have been before our entries
+            await self.retell(after)
+        elif same:
             await self._index.put(after, [mark])
         else:
             await self._index.remove({*self._index.status_keys(after, RUNS.live)} - {mark})
-
-    async def settle(self, run: RunRecord) -> None:
-        """Remove the marks of an ended run, whose thread is free and of whose end every list tells."""
-        await self._index.remove(self._index.status_keys(run, RUNS.live))
 
     async def delete(self, run: RunRecord) -> None:
         """Remove everything about a run but its thread; a mark stands for it until it is done."""
@@ -93,10 +95,7 @@ class RunLists:
         return [self._mark(entry.key, entry.note) async for entry in entries]
 
     async def mend(self, mark: Mark, now: datetime) -> RunRecord | None:
-        """Complete what a mark stands for; the result is the record of its run, None when there is none.
-
-        Of a run that has ended the marks stay, for its thread may have to be freed first: `retell`, then `settle`.
-        """
+        """Complete what a mark stands for; the result is the record of its run, None when there is none."""
         if mark.of_thread:
             await self._threads.mend(mark.key)
             return None
@@ -104,42 +103,31 @@ class RunLists:
             if stored := await self._store.get(mark.key):
                 await self.delete(RunRecord.model_validate_json(stored.data))
             return None
-        found = await self._records.load(run_key(mark.run.run_id, "record"))
-        if found is None:
+        run = await self._load(mark.run.run_id)
+        if run is None:
             await self._bury(mark, mark.run, now)
-            return None
-        run = found.value
-        if run.status.ended:
-            if mark.key not in self._index.status_keys(run, RUNS.live):
-                await self._index.remove([mark.key])
         elif mark.key != self._index.status_key(run) or mark.note != self._index.note(run):
             await self.retell(run, stray=mark.key)
         return run
 
     async def retell(self, run: RunRecord, stray: str | None = None) -> None:
         """Write everything anew that tells of a run, whatever was there; `stray` is a mark that may not be its own."""
+        current: RunRecord | None = run
         for _ in range(_TRIES):
-            own = self._index.status_key(run)
+            if current is None:
+                return await self.delete(run)
+            run, own = current, self._index.status_key(current)
             await self._index.put(run, [own], unsure=not run.status.ended)
             await self._index.put(run, self._index.keys(run))
-            if not run.status.ended:
-                await self._follow(run)
+            await self._follow(run)
             await self._threads.retell(run.thread_id)
-            found = await self._records.load(run_key(run.run_id, "record"))
-            if found is None:
-                return await self.delete(run)
-            if found.value == run:
-                return await self._tidy(run, own, stray)
-            run = found.value
+            current = await self._load(run.run_id)
+            if current == run:
+                if not run.status.ended:
+                    await self._index.put(run, [own])
+                others = {*self._index.status_keys(run, RUNS.statuses), *([stray] if stray else [])}
+                return await self._index.remove(others - {own})
         raise StaleHead(f"the run {run.run_id!r} was changed by others {_TRIES} times in a row; try again")
-
-    async def _tidy(self, run: RunRecord, own: str, stray: str | None) -> None:
-        others = {*self._index.status_keys(run, RUNS.statuses), *([stray] if stray else [])} - {own}
-        if run.status.ended:
-            others -= {*self._index.status_keys(run, RUNS.live)}
-        else:
-            await self._index.put(run, [own])
-        await self._index.remove(others)
 
     async def _bury(self, mark: Mark, told: RunRecord, now: datetime) -> None:
         """Remove what a starter left that died before it stored a record, once it must be dead."""
@@ -148,15 +136,20 @@ class RunLists:
             await self.delete(RunRecord.model_validate_json(stored.data) if stored and stored.data else told)
 
     async def _follow(self, run: RunRecord) -> None:
-        """Let the thread show what its active run does."""
+        """Let the thread show what its active run does, and free it when that has ended."""
 
         def change(thread: ThreadRecord) -> ThreadRecord:
-            if thread.active_run != run.run_id or thread.turn >= run.turn:
+            if thread.active_run != run.run_id or (thread.turn >= run.turn and not run.status.ended):
                 return thread
-            status = thread_status(run.status)
-            return thread.model_copy(update={"status": status, "turn": run.turn, "updated_at": run.updated_at})
+            shown = {"status": thread_status(run.status), "turn": run.turn, "updated_at": run.updated_at}
+            freed = {"active_run": None, "last_run": run.run_id} if run.status.ended else {}
+            return thread.model_copy(update={**shown, **freed})
 
         await self._threads.change(run.thread_id, change)
+
+    async def _load(self, run_id: str) -> RunRecord | None:
+        found = await self._records.load(run_key(run_id, "record"))
+        return found.value if found else None
 
     def _mark(self, key: str, note: str | None) -> Mark:
         return Mark(key, note, None if note is None else self._index.told(key, note).record)
@@ -165,12 +158,7 @@ class RunLists:
 
     async def search(self, wanted: Filter, *, after: str | None, limit: int) -> Page[RunRecord]:
         """Runs, newest first, without what only the run itself needs."""
-
-        async def load(run_id: str) -> RunRecord | None:
-            found = await self._records.load(run_key(run_id, "record"))
-            return found.value if found else None
-
-        return await search(self._index, wanted, load, after=after, limit=limit)
+        return await search(self._index, wanted, self._load, after=after, limit=limit)
 
     async def of_thread(self, thread_id: str) -> AsyncIterator[str]:
         """The ids of a thread's runs, newest first."""

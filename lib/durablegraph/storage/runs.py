@@ -77,7 +77,7 @@ class RunStore:
     async def change(self, run_id: str, change: Callable[[RunRecord], RunRecord]) -> RunRecord | None:
         """Change the record (see `Documents.change`), and what lists and the thread tell of it.
 
-        The marks of a run that has ended stay until `settle`.
+        The thread of a run that ends by it is free afterwards, and the run has no mark.
         """
         before: RunRecord | None = None
 
@@ -91,12 +91,8 @@ class RunStore:
             await self._lists.tell(before, after)
         return after
 
-    async def settle(self, record: RunRecord) -> None:
-        """Forget that an ended run was live; called when its thread is free and everything tells that it ended."""
-        await self._lists.settle(record)
-
     async def retell(self, record: RunRecord) -> None:
-        """Make lists and the thread tell what a run's record says, whatever they told before."""
+        """Make lists and the thread tell what a run's record says, whatever they told before; free an ended one's."""
         await self._lists.retell(record)
 
     async def marks(self, *, start_after: str | None = None, limit: int = 200) -> list[Mark]:
@@ -104,10 +100,7 @@ class RunStore:
         return await self._lists.marks(start_after=start_after, limit=limit)
 
     async def mend(self, mark: Mark, now: datetime) -> RunRecord | None:
-        """Complete what a mark stands for; the result is its run's record, None when there is none.
-
-        The marks of a run that has ended stay: `lifecycle.release` removes them.
-        """
+        """Complete what a mark stands for; the result is its run's record, None when there is none."""
         return await self._lists.mend(mark, now)
 
     async def search(self, wanted: Filter, *, after: str | None = None, limit: int) -> Page[RunRecord]:
