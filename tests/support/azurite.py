@@ -49,10 +49,10 @@ def install() -> None:
 
 
 @contextmanager
-def running() -> Iterator[str]:
-    """An Azurite of one's own; yields its connection string."""
+def running(folder: Path | None = None) -> Iterator[str]:
+    """An Azurite of one's own, in memory unless a folder is given; yields its connection string."""
     port = _free_port()
-    command = ["node", str(_PINS / "serve.js"), str(_HOME), str(port)]
+    command = ["node", str(_PINS / "serve.js"), str(_HOME), str(port), *([str(folder)] if folder else [])]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as server:

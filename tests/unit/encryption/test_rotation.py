@@ -4,10 +4,12 @@ from collections.abc import Callable
 
 import pytest
 
+from durablegraph import BlobCheckpointSaver
 from durablegraph.storage.encryption import EncryptedStore, EncryptionKeyMissingError, KeyRing
 from durablegraph.storage.encryption.rotation import PLAINTEXT, rotate
 from durablegraph.storage.memory import MemoryObjectStore
 from durablegraph.storage.objects import ObjectStore, StoredObject
+from tests.conformance.storage.checkpoints.savers import at, id_of, put
 from tests.support.stores import CountingStore, FaultStore, Kind, SimulatedCrash, When, crash
 from tests.unit.encryption.rings import CountingRing, ring
 
@@ -73,10 +75,10 @@ async def test_the_ring_is_asked_once_for_each_old_data_key_and_once_for_the_new
 
 @pytest.mark.parametrize("when", list(When))
 async def test_a_rotation_that_dies_anywhere_is_completed_by_the_next(when: When) -> None:
-    for at in range(1, 42, 5):  # a listing, 20 reads, 20 writes
+    for number in range(1, 42, 5):  # a listing, 20 reads, 20 writes
         below, values = await filled(20)
         with pytest.raises(SimulatedCrash):
-            await rotate(FaultStore(below, at=at, when=when, fault=crash), BOTH)
+            await rotate(FaultStore(below, at=number, when=when, fault=crash), BOTH)
         assert await everything(EncryptedStore(below, BOTH)) == values
         assert (await rotate(below, BOTH)).left == 0
         assert await everything(EncryptedStore(below, NEW)) == values
@@ -209,3 +211,17 @@ async def test_a_note_that_is_under_the_old_key_is_rotated_with_its_value() -> N
     done = await rotate(below, BOTH)
     assert (done.rewritten, done.left) == (1, 0)
     assert await everything(EncryptedStore(below, NEW)) == {"a": (b"value", "note")}
+
+
+async def test_a_super_step_that_is_under_way_commits_though_its_head_was_rotated() -> None:
+    below = MemoryObjectStore()
+    first = BlobCheckpointSaver(EncryptedStore(below, OLD))
+    before = await put(first, "thread", {"n": 1})
+    later = BlobCheckpointSaver(EncryptedStore(below, BOTH)).attempt()  # pinned: it would yield to another writer
+    assert await later.aget_tuple(at("thread")) is not None
+    done = await rotate(below, BOTH)
+    assert done.rewritten == 1
+    await put(later, "thread", {"n": 2}, parent=id_of(before))
+    found = await BlobCheckpointSaver(EncryptedStore(below, NEW)).aget_tuple(at("thread"))
+    assert found is not None
+    assert found.checkpoint["channel_values"] == {"n": 2}
