@@ -42,16 +42,16 @@ async def services() -> Services:
 
 def open_services(settings: Settings, environment: Mapping[str, str], folder: Path) -> Services:
     """Services for the app in `folder`; raises ConfigurationError for storage or graphs that cannot be used."""
-    ring = ring_of(settings)
+    ring, types = ring_of(settings), allowed(settings.allowed_types)
     objects = stored_objects(settings, environment, folder)
     objects = protected(objects, ring, reads_plaintext=settings.encryption_read_plaintext)
     return Services(
         settings=settings,
         objects=objects,
-        saver=BlobCheckpointSaver(objects, serde=AppSerializer(allowed(settings.allowed_types))),
+        saver=BlobCheckpointSaver(objects, serde=AppSerializer(types)),
         graphs=graphs_of(folder),
         items=ItemStore(objects),
-        node_cache=NodeCache(objects),
+        node_cache=NodeCache(objects, serde=AppSerializer(types)),
     )
 
 

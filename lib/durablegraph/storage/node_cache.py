@@ -22,6 +22,7 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from durablegraph import clock
 from durablegraph.storage.checkpoints.home import Home
+from durablegraph.storage.checkpoints.serde import AppSerializer
 from durablegraph.storage.items.expiries import Expiries, Visited
 from durablegraph.storage.items.parallel import in_parallel
 from durablegraph.storage.objects import ObjectStore, PreconditionFailed, StoredObject
@@ -57,8 +58,8 @@ class NodeCache(BaseCache[ValueT]):
         serde: SerializerProtocol | None = None,
         now: Callable[[], datetime] = clock.now,
     ) -> None:
-        """`objects` remains the caller's to close."""
-        super().__init__(serde=serde)
+        """`objects` remains the caller's to close; `serde` is as strict as an app's, LangGraph's own default is not."""
+        super().__init__(serde=serde or AppSerializer())
         self._objects = objects
         self._expiries = Expiries(objects, _EXPIRIES)
         self._now = now
