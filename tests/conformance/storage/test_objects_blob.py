@@ -1,11 +1,16 @@
 """What the blob store does when requests fail, told by a proxy before a real Azurite."""
 
+import asyncio
 import re
+import threading
 import uuid
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import pytest
+from langchain_core.runnables import RunnableConfig
 
+from durablegraph import opening
 from durablegraph.errors import ConfigurationError, TransientError
 from durablegraph.storage.azure_blob import BlobObjectStore
 from durablegraph.storage.azure_retries import RetryPolicy
@@ -187,3 +192,30 @@ async def test_a_batch_with_failures_is_finished_one_by_one(store: BlobObjectSto
     proxy.script.append(Answer(202, "", headers=(("Content-Type", "multipart/mixed; boundary=b"),)))
     await store.delete_many([f"k/{number}" for number in range(3)])
     assert [entry.key async for entry in store.list("k/")] == []
+
+
+async def test_a_worker_has_one_pooled_client_for_everything_it_stores(
+    azurite: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "langgraph.json").write_text('{"graphs": {"never": "./never_loaded.py:graph"}}')
+    monkeypatch.setenv("AzureWebJobsScriptRoot", str(tmp_path))
+    monkeypatch.setenv("AzureWebJobsStorage", azurite)
+    monkeypatch.setenv("DURABLEGRAPH_CONTAINER", f"t-{uuid.uuid4().hex}")
+    monkeypatch.setattr(opening, "_opened", None)
+    before = _client_threads()
+    found = await asyncio.gather(*(opening.services() for _ in range(8)))
+    assert all(one is found[0] for one in found)
+    services = found[0]
+    try:
+        await services.objects.put("a", b"1")
+        config: RunnableConfig = {"configurable": {"thread_id": "t", "checkpoint_ns": ""}}
+        assert await services.saver.aget_tuple(config) is None
+        await asyncio.gather(*(services.items.aput(("n",), f"k{n}", {"v": n}) for n in range(32)))
+        await asyncio.to_thread(services.saver.get_tuple, config)
+        assert len(_client_threads() - before) == 1
+    finally:
+        await services.objects.aclose()
+
+
+def _client_threads() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name == "durablegraph-blob"}
