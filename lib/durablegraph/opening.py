@@ -7,6 +7,7 @@ from pathlib import Path
 
 from durablegraph import settings as settings_module
 from durablegraph.errors import ConfigurationError
+from durablegraph.graphs.embeddings import index_config, ttl_config
 from durablegraph.graphs.registry import Registry, registered
 from durablegraph.services import Services
 from durablegraph.settings import Settings
@@ -45,13 +46,24 @@ def open_services(settings: Settings, environment: Mapping[str, str], folder: Pa
     ring, types = ring_of(settings), allowed(settings.allowed_types)
     objects = stored_objects(settings, environment, folder)
     objects = protected(objects, ring, reads_plaintext=settings.encryption_read_plaintext)
+    graphs = graphs_of(folder)
     return Services(
         settings=settings,
         objects=objects,
         saver=BlobCheckpointSaver(objects, serde=AppSerializer(types)),
-        graphs=graphs_of(folder),
-        items=ItemStore(objects),
+        graphs=graphs,
+        items=item_store(objects, graphs),
         node_cache=NodeCache(objects, serde=AppSerializer(types)),
+    )
+
+
+def item_store(objects: ObjectStore, graphs: Registry) -> ItemStore:
+    """Long-term memory as `store` of langgraph.json says; raises ConfigurationError for embeddings that fail."""
+    store = graphs.store
+    return ItemStore(
+        objects,
+        index=index_config(store.index, graphs.folder) if store.index else None,
+        ttl=ttl_config(store.ttl) if store.ttl else None,
     )
 
 

@@ -16,6 +16,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph.state import CompiledStateGraph
 
 from durablegraph.errors import NotFound
+from durablegraph.graphs.app_storage import StoreSettings
 from durablegraph.graphs.internals import Graph
 from durablegraph.graphs.langgraph_json import AppFile, read
 from durablegraph.graphs.loader import compiled, imported
@@ -74,12 +75,17 @@ class LoadedGraph:
 
 
 class Registry:
-    """Graphs by name. Loading is asynchronous, happens once, and is safe to ask for from several tasks."""
+    """Graphs by name. Loading is asynchronous, happens once, and is safe to ask for from several tasks.
+
+    `store` is what langgraph.json says of long-term memory, whose paths are relative to `folder`.
+    """
 
     def __init__(self) -> None:
         self._sources: dict[str, tuple[Source, Path]] = {}
         self._objects: dict[str, Registered] = {}
         self._app_saver: _AppSaver | None = None
+        self.store = StoreSettings()
+        self.folder = Path()
         self._loaded: dict[str, LoadedGraph] = {}
         self._loading: dict[str, asyncio.Lock] = {}
         self._open = AsyncExitStack()
@@ -104,6 +110,7 @@ class Registry:
             os.environ.setdefault(name, value)
         sys.path[:0] = [str(place) for place in app.search if str(place) not in sys.path]
         self._sources |= {name: (source, app.folder) for name, source in app.graphs.items()}
+        self.store, self.folder = app.store, app.folder
         if app.checkpointer is not None:
             self._app_saver = _AppSaver(app.checkpointer, app.folder)
 

@@ -105,8 +105,7 @@ def _services(chosen: "Settings", objects: ObjectStore, graphs: "Registry") -> "
     from durablegraph import opening  # noqa: PLC0415 -- see above
     from durablegraph.services import Services  # noqa: PLC0415 -- as above
     from durablegraph.storage.checkpoints import BlobCheckpointSaver  # noqa: PLC0415 -- as above
-    from durablegraph.storage.items import ItemStore  # noqa: PLC0415 -- as above
     from durablegraph.storage.node_cache import NodeCache  # noqa: PLC0415 -- as above
 
     saver = BlobCheckpointSaver(objects, allowed_types=opening.allowed(chosen.allowed_types))
-    return Services(chosen, objects, saver, graphs, ItemStore(objects), NodeCache(objects))
+    return Services(chosen, objects, saver, graphs, opening.item_store(objects, graphs), NodeCache(objects))
