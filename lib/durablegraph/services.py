@@ -1,7 +1,8 @@
 """What a worker process opens once and every activity and request shares."""
 
+import logging
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -14,7 +15,7 @@ from langgraph.store.base import BaseStore
 from langgraph.store.memory import InMemoryStore
 from langgraph.types import StateSnapshot
 
-from durablegraph.errors import Conflict
+from durablegraph.errors import ConfigurationError, Conflict
 from durablegraph.graphs.allowlist import allowed_types
 from durablegraph.graphs.paces import Paces
 from durablegraph.graphs.registry import LoadedGraph, Registry
@@ -23,7 +24,10 @@ from durablegraph.settings import Settings
 from durablegraph.storage.checkpoints import BlobCheckpointSaver
 from durablegraph.storage.events import EventLogs, Limits
 from durablegraph.storage.objects import ObjectStore
+from durablegraph.storage.retention import Policy, Retention
 from durablegraph.storage.runs import RunStore
+
+log = logging.getLogger(__name__)
 
 _REMEMBERED = 256
 """Requests kept in memory: they never change, and a run's activities follow each other closely."""
@@ -73,6 +77,25 @@ class Services:
         if loaded.name not in self._savers:
             self._savers[loaded.name] = self.saver.with_allowlist(allowed_types(loaded.graph))
         return self._savers[loaded.name]
+
+    async def retention(self, purge: Callable[[str], Awaitable[None]], *, strict: bool = True) -> Retention:
+        """What sweeps and erasures work with; `purge` forgets the Durable instance of a run.
+
+        Loads every graph, for it may have a saver of its own; one that cannot be loaded raises, or, where not `strict`,
+        is left out and logged.
+        """
+        savers = [self.saver]
+        for name in self.graphs.names:
+            try:
+                own = (await self.graphs.load(name)).checkpointer
+            except ConfigurationError:
+                if strict:
+                    raise
+                log.exception("graph %s cannot be loaded: checkpoints in a saver of its own are not looked at", name)
+                continue
+            if own is not None and all(own is not saver for saver in savers):
+                savers.append(own)
+        return Retention(self.objects, self.runs, savers, Policy.of(self.settings), purge)
 
     def items_for(self, loaded: LoadedGraph) -> BaseStore | None:
         """The long-term memory that a graph's nodes get: its own if that lasts, otherwise ours."""

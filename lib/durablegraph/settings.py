@@ -71,6 +71,25 @@ class Settings(BaseSettings):
         default=False,
         description="Whether objects from before encryption are read; for the time until `durablegraph rotate-keys`.",
     )
+    keep_runs_days: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="Days after its end that a run is deleted with all that is stored; unset: never."
+    )
+    keep_threads_days: Annotated[float, Field(gt=0)] | None = Field(
+        default=None,
+        description="Days without a change after which a thread is erased with its runs and checkpoints; unset: never.",
+    )
+    keep_last: Annotated[int, Field(ge=1, le=1000)] | None = Field(
+        default=None, description="Checkpoints a thread keeps (some more until it is thinned out); unset: all."
+    )
+    keep_idempotency_days: Annotated[float, Field(gt=0)] = Field(
+        default=7, description="Days for which an `Idempotency-Key` gives the run that it gave first."
+    )
+    orphan_grace_hours: Annotated[float, Field(gt=0)] = Field(
+        default=24, description="Age at which objects that a crash left behind are removed."
+    )
+    retain_schedule: str = Field(
+        default="0 17 * * * *", description="When the timer `retain` goes on with its round: six fields, seconds first."
+    )
     show_errors: bool = Field(
         default=True,
         description="Whether callers see the text of a node's exception; set false where callers are not trusted.",

@@ -177,6 +177,13 @@ class ThreadState(BaseModel):
     parent_checkpoint_id: str | None = None
 
 
+class ErasedThread(BaseModel):
+    """What was removed with a thread: its `runs`, and `objects` of all kinds."""
+
+    thread_id: str
+    erased: dict[str, int] = Field(default_factory=dict)
+
+
 class Problem(BaseModel):
     """RFC 9457 problem details."""
 

@@ -6,11 +6,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from durablegraph.api import deciding, health, reading, starting, streaming, threads
+from durablegraph.api import deciding, erasing, health, reading, starting, streaming, threads
 from durablegraph.api.context import Call
 from durablegraph.api.http import ApiResponse
 from durablegraph.api.openapi import document
 from durablegraph.api.resources import (
+    ErasedThread,
     EventsRead,
     GivenAnswer,
     RunPage,
@@ -168,6 +169,15 @@ ROUTES: tuple[Route, ...] = (
         },
     ),
     Route("get_thread", "GET", "threads/{thread}", threads.get_thread, "Read a thread", answers={200: ShownThread}),
+    Route(
+        "erase_thread",
+        "DELETE",
+        "threads/{thread}",
+        erasing.erase_thread,
+        "Erase a thread with its runs and everything stored about them",
+        answers={200: ErasedThread},
+        query={"force": "`true`: terminate runs that have not ended, instead of answering 409."},
+    ),
     Route(
         "get_thread_state",
         "GET",

@@ -15,6 +15,7 @@ from durablegraph.errors import ConfigurationError, InvariantBroken, NodeFailed,
 from durablegraph.execution.fanning import look, plan, shown
 from durablegraph.execution.recording import recording, tell
 from durablegraph.execution.requests import Due, step_request
+from durablegraph.execution.thinning import thin
 from durablegraph.graphs.contract import StepOutcome, StepRequest, StepStatus
 from durablegraph.graphs.jsonable import jsonable
 from durablegraph.graphs.registry import LoadedGraph
@@ -104,6 +105,7 @@ async def _step(services: Services, record: RunRecord, due: Due, now: datetime, 
         outcome = await _asked(loaded, saver, request) if fanned else None
         if outcome is None:
             outcome = await _execute(services, loaded, saver, due, replace(request, fanned_out=fanned))
+        await thin(saver, record.thread_id, services.settings.keep_last, due.at, outcome)
         cursor = _cursor(outcome, services.head_token(saver, record.thread_id))
     except NodeFailed as error:
         return await _failed(services, record, due, _failure(error, error.type, error.node), now)

@@ -138,14 +138,15 @@ class Archive:
             parts = entry.key.rsplit("/", 2)[1:]
             owner, namespace = names.from_part(parts[0]), names.from_part(parts[1])
             if owner is None or namespace is None:
-                base = await self._base_of(entry.key)
+                base = await self.base_of(entry.key)
                 if base is None:
                     continue
                 owner, namespace = base
             found.append((owner, namespace))
         return found
 
-    async def _base_of(self, key: str) -> tuple[str, str] | None:
+    async def base_of(self, key: str) -> tuple[str, str] | None:
+        """The (thread, namespace) that a head tells, None when there is none."""
         stored = await self.shared.store.get(key)
         if stored is None:
             return None

@@ -34,8 +34,13 @@ from durablegraph.storage.checkpoints.search import Found, newest_first
 from durablegraph.storage.checkpoints.segment import Segment
 from durablegraph.storage.checkpoints.values import NewValues, ValueReader
 
-RootOf = Callable[[Typed], str | None]
-"""The root namespace's checkpoint that a nested checkpoint's metadata name as its ancestor."""
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the saver reads out of metadata: a nested checkpoint's root checkpoint, and any checkpoint's run."""
+
+    root_of: Callable[[Typed], str | None]
+    run_of: Callable[[Typed], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +58,7 @@ Choose = Callable[[Segment], Awaitable[_Kept | None]]
 """What of a head's log stays; None when everything does."""
 
 
-async def keep_last(archive: Archive, view: View, thread: str, count: int, root_of: RootOf) -> bool:
+async def keep_last(archive: Archive, view: View, thread: str, count: int, reading: Reading) -> bool:
     """Keep the newest `count` checkpoints of a thread's root namespace, and what its subgraphs need for them.
 
     Namespaces of single tasks go with the checkpoint that the tasks followed; a subgraph's lasting namespace keeps what
@@ -65,7 +70,7 @@ async def keep_last(archive: Archive, view: View, thread: str, count: int, root_
     root = archive.log(thread, "")
 
     async def choose(head: Segment) -> _Kept | None:
-        chosen = await _newest(head, root, count)
+        chosen = await _newest(head, root, count, reading)
         kept[:] = [] if chosen is None else chosen.newest
         return chosen
 
@@ -73,18 +78,21 @@ async def keep_last(archive: Archive, view: View, thread: str, count: int, root_
         return False
     oldest = min(found.id for found in kept)
     for namespace in nested:
-        await _nested(archive, archive.log(thread, namespace), oldest, root_of)
+        await _nested(archive, archive.log(thread, namespace), oldest, reading)
     return True
 
 
-async def _newest(head: Segment, log: Log, count: int) -> _Kept | None:
+async def _newest(head: Segment, log: Log, count: int, reading: Reading) -> _Kept | None:
     """The newest `count`, and the newest one before their run; None when that is all there is."""
     newest: list[Found] = []
     before: Found | None = None
+    latest: object = None
     several_runs = surplus = False
     async with aclosing(newest_first(log.objects, head)) as all_of_them:
         async for found in all_of_them:
-            other = bool(newest) and _run(found) != _run(newest[0])
+            run = None if found.record is None else reading.run_of(found.record.metadata)
+            other = bool(newest) and run != latest
+            latest = latest if newest else run
             if len(newest) < count:
                 newest.append(found)
                 several_runs = several_runs or other
@@ -97,17 +105,13 @@ async def _newest(head: Segment, log: Log, count: int) -> _Kept | None:
     return _Kept(newest, before) if surplus else None
 
 
-def _run(found: Found) -> str | None:
-    return None if found.record is None else found.record.run
-
-
-async def _nested(archive: Archive, log: Log, oldest: str, root_of: RootOf) -> None:
+async def _nested(archive: Archive, log: Log, oldest: str, reading: Reading) -> None:
     """Thin out a subgraph's namespace, or remove it when its task is of a checkpoint that is gone."""
     view = View(ConflictPolicy.FENCE, pinned=False)
     head = await log.read(view)
     if head is None or head.tip is None:
         return
-    last = root_of(head.tip.metadata)
+    last = reading.root_of(head.tip.metadata)
     if last is None:
         return
     if ":" in log.names.namespace:
@@ -123,7 +127,7 @@ async def _nested(archive: Archive, log: Log, oldest: str, root_of: RootOf) -> N
                 if complete:
                     return _Kept(newest)
                 newest.append(found)
-                above = None if found.record is None else root_of(found.record.metadata)
+                above = None if found.record is None else reading.root_of(found.record.metadata)
                 complete = above is not None and above < oldest
         return None
 

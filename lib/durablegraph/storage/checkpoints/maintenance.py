@@ -15,7 +15,7 @@ from durablegraph.errors import Conflict, InvalidRequest
 from durablegraph.storage.checkpoints import names
 from durablegraph.storage.checkpoints.archive import Archive
 from durablegraph.storage.checkpoints.deltas import delta_history
-from durablegraph.storage.checkpoints.errors import CorruptCheckpoint
+from durablegraph.storage.checkpoints.errors import ConcurrentWriterError, CorruptCheckpoint
 from durablegraph.storage.checkpoints.fencing import ConflictPolicy, View
 from durablegraph.storage.checkpoints.log import Log
 from durablegraph.storage.checkpoints.records import (
@@ -183,7 +183,11 @@ def _externals(segment: Segment) -> Iterable[str]:
 
 
 async def copy_thread(archive: Archive, source: str, target: str) -> None:
-    """Copy all checkpoints and writes; the target must not have any. Objects first, heads last."""
+    """Copy all checkpoints and writes; the target must not have any.
+
+    A head without checkpoints comes first, then the objects, then the checkpoints, on that very head: were it moved
+    meanwhile, by a sweep for example that took the objects for an earlier copy's remains, nothing may refer to them.
+    """
     for owner, namespace in await archive.namespaces(source):
         for attempt in range(_COPY_ATTEMPTS):
             try:
@@ -201,6 +205,7 @@ async def _copy_log(archive: Archive, source: Log, target: Log) -> None:
     if head is None:
         return
     runs = {record.run for record in head.checkpoints.values() if record.run}
+    begun = await _begun(target, onlooker)
     at_once = asyncio.Semaphore(_COPIES_AT_ONCE)
 
     async def copy(name: str) -> None:
@@ -219,10 +224,10 @@ async def _copy_log(archive: Archive, source: Log, target: Log) -> None:
         await archive.mark_run(target, run)
 
     async def as_target(found: Head) -> Segment | None:
-        if found.etag is not None:
-            raise Conflict(
-                f"thread {target.names.thread!r} has checkpoints already: delete it first, or copy to another id",
-                code="thread_exists",
+        if begun not in found.segment.commits[-1:]:
+            _assert_unborn(target, found)
+            raise ConcurrentWriterError(
+                f"thread {target.names.thread!r} was touched while it was copied to: copy again"
             )
         segment = Segment.begin("", replace(head.base, id=secrets.token_bytes(8), thread=target.names.thread))
         for record in head.records:
@@ -230,6 +235,28 @@ async def _copy_log(archive: Archive, source: Log, target: Log) -> None:
         return segment
 
     await target.rewrite(as_target, onlooker)
+
+
+async def _begun(target: Log, view: View) -> bytes:
+    """A head without checkpoints, whether or not a broken copy left one; the result is its commit."""
+    made: list[Segment] = []
+
+    async def unborn(found: Head) -> Segment | None:
+        _assert_unborn(target, found)
+        made[:] = [Segment.begin("", replace(found.segment.base, id=secrets.token_bytes(8)))]
+        return made[0]
+
+    await target.rewrite(unborn, view)
+    return made[0].commits[-1]
+
+
+def _assert_unborn(target: Log, found: Head) -> None:
+    segment = found.segment
+    if found.etag is not None and (segment.checkpoints or segment.writes or segment.base.index):
+        raise Conflict(
+            f"thread {target.names.thread!r} has checkpoints already: delete it first, or copy to another id",
+            code="thread_exists",
+        )
 
 
 async def _keys(archive: Archive, prefix: str) -> list[str]:

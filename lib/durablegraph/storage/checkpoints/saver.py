@@ -1,7 +1,7 @@
 """The checkpoint saver that LangGraph sees."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
 from pathlib import Path
@@ -21,14 +21,15 @@ from durablegraph.storage.checkpoints.changes import PutCheckpoint, PutWrites
 from durablegraph.storage.checkpoints.faces import TwoFacedSaver
 from durablegraph.storage.checkpoints.fencing import ConflictPolicy, View
 from durablegraph.storage.checkpoints.home import Home, running_loop
-from durablegraph.storage.checkpoints.keeping import keep_last
+from durablegraph.storage.checkpoints.keeping import Reading, keep_last
 from durablegraph.storage.checkpoints.material import Material
 from durablegraph.storage.checkpoints.names import LogNames, checked_prefix
 from durablegraph.storage.checkpoints.objects import Shared
 from durablegraph.storage.checkpoints.records import Folded
 from durablegraph.storage.checkpoints.sealing import Limits
 from durablegraph.storage.checkpoints.serde import AllowedTypes, StrictSerializer
-from durablegraph.storage.checkpoints.translation import matches, place, root_of
+from durablegraph.storage.checkpoints.sweeping import unreferenced
+from durablegraph.storage.checkpoints.translation import matches, place, root_of, run_of
 from durablegraph.storage.connections import DEFAULT_CONTAINER, SqliteConnection, string_connection
 from durablegraph.storage.encryption.opening import protected
 from durablegraph.storage.encryption.ring import KeyRing
@@ -242,14 +243,25 @@ class BlobCheckpointSaver(TwoFacedSaver):
     async def _prune(self, threads: Sequence[str], strategy: str) -> None:
         await maintenance.prune(self._core.archive, self._view, threads, strategy)
 
-    async def akeep_last(self, thread_id: str, count: int) -> bool:
+    async def akeep_last(self, thread_id: str, count: int, *, run_key: str = "run_id") -> bool:
         """Remove all but the newest `count` checkpoints of a thread; False when there were no more.
 
         What later work may need stays beside them: the last checkpoint before their run, the subgraphs of all these,
-        and what delta channels are rebuilt from. Safe while others write: who builds on the head from before is
-        refused. Repeating it is harmless.
+        and what delta channels are rebuilt from. `run_key` is the member of the metadata that tells the run. Safe while
+        others write: who builds on the head from before is refused. Repeating it is harmless.
         """
-        return await self._core.home.call(self._keep_last(thread_id, count))
+        return await self._core.home.call(self._keep_last(thread_id, count, run_key))
+
+    async def aunreferenced(self, path: str, listed: Collection[str], *, move: bool) -> set[str] | None:
+        """The objects of `listed` that nothing refers to, in the log with this path; see `sweeping`."""
+        return await self._core.home.call(self._unreferenced(path, listed, move=move))
+
+    async def _unreferenced(self, path: str, listed: Collection[str], *, move: bool) -> set[str] | None:
+        return await unreferenced(self._core.archive, path, listed, move=move)
+
+    async def _keep_last(self, thread: str, count: int, run_key: str) -> bool:
+        reading = Reading(partial(root_of, self._plain), partial(run_of, self._plain, run_key))
+        return await keep_last(self._core.archive, self._view, thread, count, reading)
 
     async def _history(self, config: RunnableConfig, channels: Sequence[str]) -> Mapping[str, Folded]:
         if not channels:

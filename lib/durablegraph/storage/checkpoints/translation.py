@@ -70,6 +70,11 @@ def root_of(serde: SerializerProtocol, metadata: Typed) -> str | None:
     return None if root is None else str(root)
 
 
+def run_of(serde: SerializerProtocol, key: str, metadata: Typed) -> object:
+    """The run that made the checkpoint with these metadata, which name it under `key`."""
+    return serde.loads_typed(metadata).get(key)
+
+
 def to_checkpoint(
     serde: SerializerProtocol,
     config: RunnableConfig,

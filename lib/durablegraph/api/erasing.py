@@ -1,0 +1,54 @@
+"""Erasing a thread on request, and the slices of the sweep that the timer makes."""
+
+from datetime import datetime
+
+from durablegraph.api.context import Call
+from durablegraph.api.http import ApiResponse
+from durablegraph.api.instances import Instances
+from durablegraph.errors import InvalidRequest
+from durablegraph.model.records import RunRecord
+from durablegraph.model.status import RunStatus
+from durablegraph.services import Services
+from durablegraph.storage import lifecycle
+from durablegraph.storage.items import ItemStore
+from durablegraph.storage.node_cache import NodeCache
+from durablegraph.storage.retention import Span, retain
+from durablegraph.storage.retention import erase_thread as erase
+
+_REASON = "its thread is erased"
+_ITEMS_A_SLICE = 5_000
+"""Expired items, and as many cached results, that one slice removes at most."""
+
+
+async def erase_thread(call: Call) -> ApiResponse:
+    """DELETE /threads/{thread}: everything about it and its runs, verified by listing; the id may be used again."""
+    thread_id, services = call.request.path["thread"], call.services
+
+    async def stop(run: RunRecord) -> None:
+        await lifecycle.end(services.runs, run, RunStatus.TERMINATED, call.now)
+        await call.instances.terminate(run.run_id, _REASON)
+
+    retention = await services.retention(call.instances.purge)
+    erased = await erase(retention, thread_id, call.now, stop=stop if _forced(call) else None)
+    counts = {"runs": erased.runs, "objects": erased.objects} if erased else {}
+    return ApiResponse(200, {"thread_id": thread_id, "erased": counts})
+
+
+def _forced(call: Call) -> bool:
+    given = call.request.query.get("force", "false")
+    if given not in {"true", "false"}:
+        raise InvalidRequest(f"force={given!r}: give true or false")
+    return given == "true"
+
+
+async def sweep(services: Services, instances: Instances, now: datetime, span: Span | None = None) -> str:
+    """The next slice of a sweep, and expired items and cached results; the result tells of it in one line."""
+    retention = await services.retention(instances.purge, strict=False)
+    report = await retain(retention, now, span)
+    expired = [
+        await store.sweep(now, limit=_ITEMS_A_SLICE)
+        for store in (services.items, services.node_cache)
+        if isinstance(store, ItemStore | NodeCache)
+    ]
+    done = "no round is due, or another call is at it" if report is None else report.line()
+    return f"{done}; {sum(expired)} expired items and cached results"

@@ -1,0 +1,85 @@
+"""What a sweep works with, and what it finds."""
+
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from langgraph.checkpoint.base import BaseCheckpointSaver
+
+from durablegraph.storage.items.parallel import in_parallel
+from durablegraph.storage.objects import ObjectEntry, ObjectStore, PreconditionFailed
+from durablegraph.storage.retention.policy import Policy
+from durablegraph.storage.runs import RunStore
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """The storage of one app, the policy, and the way to forget a Durable instance's history."""
+
+    objects: ObjectStore
+    runs: RunStore
+    savers: Sequence[BaseCheckpointSaver[Any]]
+    policy: Policy
+    purge: Callable[[str], Awaitable[None]]
+    """Forgets the history of the Durable instance of a run; no error when there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Find:
+    """Something that is to be removed: what it is, its objects and their bytes. `remove` may find that it is not."""
+
+    kind: str
+    name: str
+    objects: int
+    size: int
+    remove: Callable[[], Awaitable[bool]]
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """How far a pass has got: the last key it is done with, how many it listed for that, and what it found."""
+
+    after: str
+    keys: int
+    find: Find | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """`now`, when this round began and when the one before did (None: there was none). All by the app's clock."""
+
+    now: datetime
+    began: datetime
+    before: datetime | None = None
+
+
+def found(kind: str, name: str, entries: Sequence[ObjectEntry], remove: Callable[[], Awaitable[bool]]) -> Find:
+    """A find made of listed objects."""
+    return Find(kind, name, len(entries), sum(entry.size for entry in entries), remove)
+
+
+async def grouped(entries: AsyncIterable[ObjectEntry], depth: int) -> AsyncIterator[tuple[str, list[ObjectEntry]]]:
+    """Entries that share the first `depth` parts of their keys, with that beginning (it ends in a slash)."""
+    beginning, group = "", list[ObjectEntry]()
+    async for entry in entries:
+        own = "/".join(entry.key.split("/", depth)[:depth]) + "/"
+        if own != beginning and group:
+            yield beginning, group
+            group = []
+        beginning = own
+        group.append(entry)
+    if group:
+        yield beginning, group
+
+
+async def remove_unchanged(objects: ObjectStore, entries: Sequence[ObjectEntry]) -> bool:
+    """Delete listed objects, each only as it was listed: what was written again since then stays."""
+
+    async def remove(entry: ObjectEntry) -> bool:
+        try:
+            return await objects.delete(entry.key, if_match=entry.etag)
+        except PreconditionFailed:
+            return False
+
+    return any(await in_parallel(entries, remove))
