@@ -37,10 +37,10 @@ class Documents(Generic[Document]):
         except ValidationError as error:
             raise InvariantBroken(f"the object {key!r} is not a {self._model.__name__}: {error}") from error
 
-    async def create(self, key: str, value: Document) -> bool:
-        """Store a document where there is none; False, and nothing written, when there is one."""
+    async def create(self, key: str, value: Document, *, note: str | None = None) -> bool:
+        """Store a document where there is none, with a note for listings; False when there is one."""
         try:
-            await self._store.put(key, encode(value), if_absent=True)
+            await self._store.put(key, encode(value), if_absent=True, note=note)
         except PreconditionFailed:
             return False
         return True

@@ -191,7 +191,7 @@ class RunStore:
         """Give an idempotency key to a run: the run that has it, and whether its request was the same."""
         name = f"idempotency/{key_part('~' + key)}"
         claim = _Claimed(run_id=run_id, digest=digest)
-        if await self._claims.create(name, claim):
+        if await self._claims.create(name, claim, note=run_id):  # so that a run's keys are found by one listing
             return run_id, True
         found = await self._claims.load(name)
         return (found.value.run_id, found.value.digest == digest) if found else (run_id, True)
