@@ -26,7 +26,7 @@ from durablegraph.host.worker.console import configure_logging
 from durablegraph.host.worker.frames import call_from_wire, index_to_wire, pack, read_messages, result_to_wire
 
 _PR_SET_PDEATHSIG = 1
-_COLLECT_AFTER = 10_000
+_COLLECT_AFTER = 5_000
 
 
 class Child:
@@ -121,7 +121,7 @@ def _spare_the_collector() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(_COLLECT_AFTER, 20, 50)
+    gc.set_threshold(_COLLECT_AFTER, 10, 10)
 
 
 def _leave_it_to_the_host(number: int, frame: object) -> None:

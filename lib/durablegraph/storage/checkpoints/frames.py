@@ -31,6 +31,9 @@ NO_COMMIT: Final = bytes(8)
 _MAGIC: Final = b"DGC"
 _HEADER: Final = struct.Struct("<3sBcB8sI")
 _LEVEL: Final = 3
+_GROWING: Final = zstandard.ZstdCompressionParameters.from_level(_LEVEL, window_log=15, hash_log=12, chain_log=11)
+"""A log's compressor lives as long as the log is in memory: 173 kB each instead of 1.3 MB, for logs of 64 kB the
+same ratio within half a percent."""
 
 
 class _Flags(IntFlag):
@@ -101,7 +104,7 @@ class GrowingBody:
     """A zstd frame that grows by flushed blocks, so that a commit compresses only what it adds."""
 
     def __init__(self, content: bytes) -> None:
-        self._compressor = zstandard.ZstdCompressor(level=_LEVEL).compressobj()
+        self._compressor = zstandard.ZstdCompressor(compression_params=_GROWING).compressobj()
         self._blocks: list[bytes] = []
         self.size = 0
         self.append(content)
