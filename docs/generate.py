@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from docs.makers.cli import cli_page
+from docs.makers.costs import with_costs
 from docs.makers.errors import errors_page
 from docs.makers.http_api import http_api_page
 from docs.makers.settings import settings_page
@@ -19,12 +20,15 @@ PAGES: dict[str, Callable[[], str]] = {
 }
 """File below `reference/` -> what makes it."""
 
+COSTS = Path(__file__).parent / "explanation" / "costs.md"
+"""A page that people write, but for one table."""
+
 
 def main() -> None:
     """Write every page and name those that changed."""
-    for name, make in PAGES.items():
-        path = REFERENCE / name
-        text = make()
+    made = {REFERENCE / name: make() for name, make in PAGES.items()}
+    made[COSTS] = with_costs(COSTS.read_text(encoding="utf-8"))
+    for path, text in made.items():
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")
             sys.stdout.write(f"changed: {path}\n")

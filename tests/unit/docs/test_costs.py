@@ -4,10 +4,13 @@ import re
 from collections import Counter
 from typing import cast
 
+import pytest
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import interrupt
 from typing_extensions import TypedDict
 
+from docs.generate import COSTS
+from docs.makers.costs import Requests, with_costs
 from durablegraph.api.instances import Instances, InstanceView
 from durablegraph.api.supervising import supervise
 from durablegraph.services import Services
@@ -99,6 +102,34 @@ async def test_a_waiting_run_costs_what_the_page_says() -> None:
     assert len(looked.runs) == 1 + 11
     assert Counter({kind: (eleven[kind] - one[kind]) // 10 for kind in Kind}) == told("a look at a waiting run")
     assert one - told("a look at a waiting run") == told("a sweep, besides")
+
+
+async def test_the_ends_of_a_run_and_an_approval_cost_what_the_page_says() -> None:
+    _, one = await carried(1)
+    step, end = told("a super-step"), told("to turn to running, and to end")
+    harness = Counter({Kind.READ: 1})  # the driver reads the record to see how the run ended
+    assert one - step - harness == end
+
+    store = CountingStore(MemoryObjectStore())
+    run = Durably(services_for(asking().compile(), objects=store), cut=20)
+    await run.start({"n": 0})
+    store.start_anew()
+    assert (await run.carry(lambda _: "yes")).status == "completed"
+    harness = Counter({Kind.READ: 4})  # that, and to answer it reads a record twice and a wait once more than the API
+    assert store.tally.requests - step - end - harness == told("an approval")
+
+
+def test_the_money_is_made_of_the_requests_that_are_counted() -> None:
+    page = COSTS.read_text("utf-8")
+    assert with_costs(page) == page, "run `make docs`"
+    dearer = page.replace("| a super-step | 1 | 1 | 0 | 0 |", "| a super-step | 1 | 2 | 0 | 0 |")
+    assert dearer != page
+    assert "| a million super-steps | 3,000,000 | 1,000,000 | 2,000,000 | 0 | 11.44 |" in with_costs(dearer)
+
+
+def test_requests_cost_what_the_prices_say() -> None:
+    assert Requests(reads=10_000, writes=10_000, lists=10_000, deletes=10_000).usd == pytest.approx(0.1144)
+    assert (Requests(reads=1) + Requests(writes=2)).times(3) == Requests(reads=3, writes=6)
 
 
 async def test_a_sweep_looks_at_two_hundred_runs_at_most() -> None:
