@@ -42,8 +42,8 @@ class Recorder:
         self._subgraphs = request.stream_subgraphs
         self._chunk = chunk
         self._delay = delay
-        self._base = due.at.checkpoint or ""
-        self._place = _place(due, chunk)
+        self._base = due.at.checkpoint
+        self._step = _step(due, chunk)
         self._commits = ""
         self._by = uuid.uuid4().hex[:12]
         self._told = 0
@@ -65,20 +65,19 @@ class Recorder:
     async def on_part(self, part: tuple[tuple[str, ...], StreamMode, Any]) -> None:
         """A part as LangGraph hands it out."""
         inside, mode, payload = part
-        if inside or self._chunk is not None or mode not in {"values", "checkpoints"} or _asks(mode, payload):
+        if inside or self._chunk is not None or mode != "values" or _asks(payload):
             self._note(inside, mode, payload)
 
     def at_once(self, inside: tuple[str, ...], mode: str, payload: Any) -> None:
-        """The root graph's values and checkpoints, before they are saved."""
+        """The root graph's values before they are saved; its checkpoints, which say where a step begins."""
         if inside:
             return
-        if mode == "values" and not _asks(mode, payload):
+        if mode == "values" and not _asks(payload):
             self._note(inside, mode, payload)
-        elif mode == "checkpoints":
-            made = str(payload["config"]["configurable"]["checkpoint_id"])
-            if made != self._base:
-                self._note(inside, mode, payload)
-                self._base, self._place = made, ""
+        elif mode == "checkpoints" and payload["metadata"].get("source") != "input":
+            at = str(payload["config"]["configurable"]["checkpoint_id"])
+            if at != self._base:
+                self._base = self._step = at
 
     async def before_save(self, checkpoint: str | None) -> None:
         """Append what was told until now; `checkpoint` is the one that is saved next.
@@ -115,8 +114,7 @@ class Recorder:
             return
         self._told += 1
         name = "|".join((mode, *inside))
-        step = f"{self._base}{self._place}" or "start"
-        event = Event(f"{self._by}-{self._told}", name, _json(payload), step=step, by=self._by)
+        event = Event(f"{self._by}-{self._told}", name, _json(payload), step=self._step, by=self._by)
         self._pending.append(event)
         if self._delay and self._timer is None:
             self._timer = asyncio.create_task(self._append_later())
@@ -133,15 +131,17 @@ class Recorder:
 _ORDER: Final[tuple[StreamMode, ...]] = ("values", "updates", "messages", "custom", "checkpoints", "tasks", "debug")
 
 
-def _place(due: Due, chunk: int | None) -> str:
-    """What tells apart the executions that begin at the same checkpoint and are not repetitions of each other."""
+def _step(due: Due, chunk: int | None) -> str:
+    """The name of what is executed: the same for its repetitions, another one for everything else in the run."""
+    at = due.at.checkpoint or "start"
+    inside = f":{at_}" if (at_ := getattr(due.at, "inside", None)) else ""
     wait = f"@{due.wait.wait}" if due.wait is not None else ""
-    return wait + (f"/{chunk}" if chunk is not None else "")
+    return f"{at}{inside}{wait}" + (f"/{chunk}" if chunk is not None else "")
 
 
-def _asks(mode: str, payload: Any) -> bool:
+def _asks(values: Any) -> bool:
     """Whether these are the values of a super-step that waits: nothing is saved after them, they come in their turn."""
-    return mode == "values" and isinstance(payload, dict) and INTERRUPT in payload
+    return isinstance(values, dict) and INTERRUPT in values
 
 
 def _json(payload: Any) -> Any:

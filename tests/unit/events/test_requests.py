@@ -47,7 +47,7 @@ async def test_an_append_that_adds_nothing_asks_nothing() -> None:
 async def test_a_writer_that_knows_nothing_looks_and_writes() -> None:
     store = CountingStore(MemoryObjectStore())
     await logs_on(store).append("run", [told(1)])
-    store.start_anew()
+    assert store.start_anew().requests == Counter({Kind.LIST: 1, Kind.WRITE: 1})
     await logs_on(store).append("run", [told(2)])
     assert store.tally.requests == Counter({Kind.LIST: 1, Kind.READ: 1, Kind.WRITE: 1})
 

@@ -165,13 +165,13 @@ class EventLogs:
     async def _put(self, run_id: str, tail: Tail, events: Sequence[Event]) -> tuple[Tail, int]:
         """One request: the tail with some of these events, or the next segment where the tail is full."""
         segment, etag = tail.segment, tail.etag
-        if segment.sealed:
+        if full := segment.sealed:
             segment, etag = segment.after(self._limits.kept), None
         grown, taken = segment.grown(events, self._limits)
         key = _key(run_id, grown.first)
         stored = await self._store.put(key, grown.encode(), if_match=etag, if_absent=etag is None)
         fresh = Tail(grown, stored)
-        if etag is None:
+        if full:
             fresh.learn(tail.segment.events)
             await self._trim(run_id, tail.segment, grown)
         else:
