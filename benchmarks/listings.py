@@ -12,7 +12,6 @@ import platform
 import random
 import sqlite3
 import statistics
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -25,7 +24,6 @@ from durablegraph.api.context import Call
 from durablegraph.api.http import ApiRequest, ApiResponse
 from durablegraph.services import Services
 from durablegraph.settings import Settings
-
 from durablegraph.storage.runs import RunStore
 from durablegraph.storage.sqlite import SqliteObjectStore
 
@@ -124,11 +122,10 @@ async def measure(path: Path, rounds: int) -> None:
 
 async def count_requests(count: int) -> None:
     """The requests to Blob Storage of every first page, counted between the store and Azurite."""
-    from tests.support.azurite import connection_string, install, running
-    from tests.support.blob_proxy import blob_proxy
-
     from durablegraph.storage.connections import string_connection
     from durablegraph.storage.opening import open_store
+    from tests.support.azurite import connection_string, install, running
+    from tests.support.blob_proxy import blob_proxy
 
     install()
     with running() as azurite:
@@ -168,10 +165,8 @@ async def main() -> None:
         if not path.exists():
             start = time.perf_counter()
             objects = await load(path, chosen.runs)
-            size = path.stat().st_size / 2**30
-            print(
-                f"{chosen.runs} runs and threads: {objects} objects, {size:.2f} GiB, {time.perf_counter() - start:.0f} s"
-            )
+            took, size = time.perf_counter() - start, path.stat().st_size / 2**30
+            print(f"{chosen.runs} runs and threads: {objects} objects, {size:.2f} GiB, {took:.0f} s")
         await measure(path, chosen.rounds)
     if chosen.blobs:
         await count_requests(chosen.blobs)

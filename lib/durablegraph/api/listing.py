@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import zlib
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
@@ -46,8 +47,9 @@ def position_of(query: Mapping[str, str], kind: str) -> str | None:
         plain = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
     except (binascii.Error, ValueError):
         plain = ""
-    found, _, position = plain.partition(":")
-    if found != kind or not is_position(position):
+    found, _, rest = plain.partition(":")
+    position, _, check = rest.rpartition(":")
+    if found != kind or check != _check(position) or not is_position(position):
         raise InvalidRequest(
             f"cursor={cursor[:80]!r} is none of a list of {kind}: give the `next` of the page before as it is, "
             "or leave it out for the first page"
@@ -59,7 +61,12 @@ def cursor_of(kind: str, position: str | None) -> str | None:
     """The cursor that leads behind a position; None stays None."""
     if position is None:
         return None
-    return base64.urlsafe_b64encode(f"{kind}:{position}".encode()).decode().rstrip("=")
+    return base64.urlsafe_b64encode(f"{kind}:{position}:{_check(position)}".encode()).decode().rstrip("=")
+
+
+def _check(position: str) -> str:
+    """Tells a cursor that was cut off or mistyped from a whole one."""
+    return f"{zlib.crc32(position.encode()):08x}"
 
 
 def _moment(query: Mapping[str, str], name: str) -> datetime | None:

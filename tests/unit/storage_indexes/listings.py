@@ -1,6 +1,7 @@
 """What lists must hold, told by reading every record."""
 
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from durablegraph.model.records import Listed, RunRecord, ThreadRecord
@@ -10,6 +11,7 @@ from durablegraph.storage.indexes.kinds import RUNS, THREADS
 from durablegraph.storage.objects import ObjectStore
 from durablegraph.storage.runs import RunStore
 
+_MS = timedelta(milliseconds=1)
 Search = Callable[..., Awaitable[Page[Any]]]
 
 
@@ -21,7 +23,12 @@ async def records(store: ObjectStore, kind: Kind[Any]) -> list[Any]:
             stored = await store.get(entry.key)
             assert stored is not None
             found.append(kind.model.model_validate_json(stored.data))
-    return sorted(found, key=lambda record: (-record.created_at.timestamp(), record.identity))
+    return newest_first(found)
+
+
+def newest_first(found: list[Any]) -> list[Any]:
+    """The order of lists: by the millisecond, then by id."""
+    return sorted(found, key=lambda one: (-((one.created_at - datetime(2000, 1, 1, tzinfo=UTC)) // _MS), one.identity))
 
 
 async def leaf(search: Search, wanted: Filter, limit: int = 7) -> list[Listed]:

@@ -10,7 +10,7 @@ _FAR: Final = 10**13
 """Milliseconds in the year 2286: subtracting a time from it orders positions newest first."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
-_POSITION: Final = re.compile(r"\d{13}-[A-Za-z0-9_~-]{1,65}")
+_POSITION: Final = re.compile(r"[0-9]{13}-(?:[A-Za-z0-9_-]{1,64}|~[0-9a-f]{64})")
 
 
 def position(created_at: datetime, identity: str) -> str:

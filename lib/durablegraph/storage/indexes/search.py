@@ -1,8 +1,9 @@
-"""A page of a list: one facet is read when one thing is asked for, several are read side by side otherwise.
+"""A page of a list: one facet is read when one thing is asked for, up to three are read side by side otherwise.
 
-Every match stands in every facet asked for. So each round reads the next entries of all of them at once and goes by
-the one that got furthest: what it holds up to there is complete, and an entry's note tells whether the rest holds too.
-The next round begins there in every facet. A rare facet gets to its end in the first round, however long others are.
+Every match stands in every facet asked for. So the next entries of several facets are read at once, and the facet that
+gets furthest counts: what it holds up to there is complete, and an entry's note tells whether the rest holds too. A
+rare facet gets to its end at once, however long the others are. Two that are long and seldom meet give short pages: a
+page is one round of requests, never more, and the next page goes on where the round came to.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -14,9 +15,10 @@ from durablegraph.storage.indexes.index import Index, Record, Told
 from durablegraph.storage.indexes.positions import end_after, start_before
 from durablegraph.storage.items.parallel import in_parallel
 
-_FACETS_AT_FIRST: Final = 3
-_LARGEST_CHUNK: Final = 1000
-_ROUNDS: Final = 6
+_FACETS: Final = 3
+"""As many are read; whether an entry stands in more, its note tells."""
+_STRETCH: Final = 1000
+"""Entries that are read of each of several facets."""
 _END: Final = "~"
 """After every position."""
 
@@ -25,8 +27,8 @@ _END: Final = "~"
 class Page(Generic[Record]):
     """A page of a list; `next` is the position after which the next one begins, None when there is none.
 
-    A page may hold less than was asked for, even nothing, and yet have a next one: two things that are common
-    each but rare together are looked for in bounded stretches.
+    A page may hold less than was asked for, even nothing, and yet have a next one: things that are frequent each but
+    rare together are looked for in stretches.
     """
 
     records: list[Record]
@@ -52,23 +54,18 @@ async def search(
     """At most `limit` (1 or more) records after the position `after`, newest first.
 
     The records are as brief as notes are. `load` reads one whose note was cut; such a record is left out when it is
-    gone. Requests to the store: one for one thing asked for, at most three for more unless a second round is needed.
+    gone. Requests to the store: a listing for each thing asked for, at most three, and a read for each cut note.
     """
     low = max(after or "", start_before(wanted.created_before) if wanted.created_before else "")
     end = end_after(wanted.created_after) if wanted.created_after else _END
-    facets = wanted.facets()
-    chunk = limit + 1 if len(facets) == 1 else min(_LARGEST_CHUNK, 4 * (limit + 1))
-    found: list[Told[Record]] = []
-    for turn in range(_ROUNDS):
-        lead = await _lead(index, facets if turn else facets[:_FACETS_AT_FIRST], low, chunk)
-        entries = [entry for entry in lead.entries if entry[0] < end]
-        found += await _matches(index, wanted, load, entries, limit + 1 - len(found))
-        if len(found) > limit:
-            return Page([item.record for item in found[:limit]], found[limit - 1].position)
-        if lead.reached >= end:
-            return Page([item.record for item in found], None)
-        low, chunk = lead.reached, min(_LARGEST_CHUNK, 4 * chunk)
-    return Page([item.record for item in found], low)
+    facets = wanted.facets()[:_FACETS]
+    lead = await _lead(index, facets, low, limit + 1 if len(facets) == 1 else max(_STRETCH, limit + 1))
+    entries = [entry for entry in lead.entries if entry[0] < end]
+    found = await _matches(index, wanted, load, entries, limit + 1)
+    records = [item.record for item in found[:limit]]
+    if len(found) > limit:
+        return Page(records, found[limit - 1].position)
+    return Page(records, None if lead.reached >= end else lead.reached)
 
 
 async def _lead(index: Index[Record], facets: Sequence[str], low: str, chunk: int) -> _Stretch:
