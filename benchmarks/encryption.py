@@ -24,7 +24,6 @@ from durablegraph.storage.connections import SqliteConnection, string_connection
 from durablegraph.storage.encryption import EncryptedStore, LocalKeys  # noqa: E402 -- as above
 from durablegraph.storage.encryption.data_keys import DataKeys  # noqa: E402 -- as above
 from durablegraph.storage.encryption.sealing import Sealer  # noqa: E402 -- as above
-from durablegraph.storage.memory import MemoryObjectStore  # noqa: E402 -- as above
 from durablegraph.storage.objects import ObjectStore  # noqa: E402 -- as above
 from durablegraph.storage.opening import open_store  # noqa: E402 -- as above
 from tests.support.azurite import install, running  # noqa: E402 -- as above
@@ -44,7 +43,6 @@ KEYS = 100
 
 def stores(ending: ExitStack) -> Iterator[tuple[str, ObjectStore]]:
     folder = ending.enter_context(tempfile.TemporaryDirectory())
-    yield "memory", MemoryObjectStore()
     yield "sqlite", open_store(SqliteConnection(Path(folder) / "objects.db"))
     if shutil.which("npm") is not None:
         install()

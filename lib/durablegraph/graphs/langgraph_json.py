@@ -26,7 +26,7 @@ from durablegraph.graphs.sources import Source, graph_source, shown
 NOT_OURS: Mapping[str, str] = MappingProxyType(
     {
         "auth": "authentication is the Functions app's: keys, Easy Auth or JWT",
-        "encryption": "encrypt with your storage account's keys",
+        "encryption": "set DURABLEGRAPH_ENCRYPTION_KEYS: everything stored is encrypted",
         "http": "routes are the Functions app's: add HTTP triggers to it",
         "webhooks": "webhooks are given with each run",
         "ui": "there is no generative UI server",
