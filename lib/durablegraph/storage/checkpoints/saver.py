@@ -1,6 +1,7 @@
 """The checkpoint saver that LangGraph sees."""
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
@@ -30,7 +31,7 @@ from durablegraph.storage.checkpoints.sealing import Limits
 from durablegraph.storage.checkpoints.serde import AllowedTypes, StrictSerializer
 from durablegraph.storage.checkpoints.sweeping import unreferenced
 from durablegraph.storage.checkpoints.translation import matches, place, root_of, run_of
-from durablegraph.storage.connections import DEFAULT_CONTAINER, SqliteConnection, string_connection
+from durablegraph.storage.connections import DEFAULT_CONTAINER, SqliteConnection, saver_connection, string_connection
 from durablegraph.storage.encryption.opening import protected
 from durablegraph.storage.encryption.ring import KeyRing
 from durablegraph.storage.objects import ObjectStore
@@ -110,6 +111,27 @@ class BlobCheckpointSaver(TwoFacedSaver):
         to encrypt everything under.
         """
         store = protected(open_store(string_connection(connection, container=container)), encryption)
+        return cls._opened(store, prefix=prefix, serde=serde, allowed_types=allowed_types, on_conflict=on_conflict)
+
+    @classmethod
+    def from_environment(
+        cls,
+        environment: Mapping[str, str] | None = None,
+        *,
+        container: str = DEFAULT_CONTAINER,
+        prefix: str = "",
+        serde: SerializerProtocol | None = None,
+        allowed_types: AllowedTypes = (),
+        on_conflict: str = "fence",
+        encryption: KeyRing | None = None,
+    ) -> Self:
+        """A saver on the account that the environment names (None: this process's).
+
+        ``AZURE_STORAGE_CONNECTION_STRING`` comes first, then ``AzureWebJobsStorage``, then the settings of an identity.
+        Raises ConfigurationError that names what is missing or wrong.
+        """
+        found = os.environ if environment is None else environment
+        store = protected(open_store(saver_connection(found, container=container)), encryption)
         return cls._opened(store, prefix=prefix, serde=serde, allowed_types=allowed_types, on_conflict=on_conflict)
 
     @classmethod
