@@ -8,7 +8,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PORT ?= 7071
 
-.PHONY: help run test check unit bench docs conformance proof test-host clean
+.PHONY: help run test check unit bench docs conformance proof scoreboard test-host clean
 
 help: ## What can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -21,7 +21,8 @@ $(VENV)/.run: pyproject.toml
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.run
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group test --group lint --group bench
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group test --group lint --group bench --group apps
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps open-deep-research==0.0.16
 	@touch $@
 
 run: $(VENV)/.run ## Start the app at http://localhost:7071, state in .durablegraph/
@@ -53,6 +54,10 @@ conformance: $(VENV)/.test ## LangGraph's own tests through our super-steps: mak
 
 proof: $(VENV)/.test ## Kill a run 25 times at random and judge how it ends: make proof [SEED=N] [KILLS=N]
 	$(BIN)/python -m proof $(if $(SEED),--seed $(SEED)) $(if $(KILLS),--kills $(KILLS))
+
+scoreboard: $(VENV)/.test ## The catalogue of small graphs on LangGraph, on us and on peers; writes docs/explanation/peers.md
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group scoreboard
+	$(BIN)/python -m proof.scoreboard
 
 test-host: $(VENV)/.test ## The tests and recordings on the host at FUNCTIONS_HOST, or on `func` from the PATH
 	$(BIN)/python -m tests.host $(ONLY)

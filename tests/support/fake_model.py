@@ -1,5 +1,7 @@
 """A language model behind HTTP that does what rules say: OpenAI's chat completions and Anthropic's messages.
 
+Beside it, at the same address, a web search in Tavily's format, which finds one page for every query.
+
 Real applications talk to it through their own client libraries, so all of the client's code runs. A rule is a function
 that looks at the conversation and gives a `Reply` or None; the first that gives one decides. Equal conversations get
 equal replies, ids included. Every request is kept in `calls`.
@@ -13,6 +15,7 @@ equal replies, ids included. Every request is kept in `calls`.
 
 import hashlib
 import json
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -298,6 +301,21 @@ class Anthropic:
 FORMATS: dict[str, type[OpenAI] | type[Anthropic]] = {"/v1/chat/completions": OpenAI, "/v1/messages": Anthropic}
 
 
+class Tavily:
+    """Tavily's search (``POST /search``)."""
+
+    @staticmethod
+    def write(body: dict[str, Any]) -> dict[str, Any]:
+        """One page that says what was asked for."""
+        query = body["query"]
+        page = {"title": query, "url": f"https://example.org/{query}", "content": f"all about {query}", "score": 1.0}
+        found = [{**page, "raw_content": f"much about {query}" if body.get("include_raw_content") else None}]
+        return {"query": query, "answer": None, "images": [], "results": found, "response_time": 0.0}
+
+
+SEARCH_PATH = "/search"
+
+
 def pieces(text: str) -> Iterator[str]:
     """A text cut into small parts."""
     return (text[at : at + PIECE] for at in range(0, len(text), PIECE))
@@ -318,15 +336,22 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Answer a request in either format, whole or streamed."""
         body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))))
-        form = FORMATS.get(self.path.split("?")[0])
+        path = self.path.split("?")[0]
+        if path == SEARCH_PATH:
+            self.answer(HTTP_OK, "application/json", json.dumps(Tavily.write(body)).encode())
+            return
+        form = FORMATS.get(path)
         if form is None:
-            failed = Reply(f"found {self.path}, expected one of {', '.join(FORMATS)}")
+            failed = Reply(f"found {self.path}, expected one of {', '.join((*FORMATS, SEARCH_PATH))}")
             self.answer(404, "application/json", json.dumps(OpenAI.failure(failed)).encode())
             return
         conversation = form.read(body)
         reply = decide(self.server.rules, conversation)
         with self.server.lock:
             self.server.calls.append(conversation)
+            watch = self.server.watch
+        if watch is not None:
+            watch()
         if reply.status != HTTP_OK:
             self.answer(reply.status, "application/json", json.dumps(form.failure(reply)).encode())
         elif body.get("stream"):
@@ -359,6 +384,12 @@ class Server(ThreadingHTTPServer):
         self.rules = rules
         self.calls: list[Conversation] = []
         self.lock = Lock()
+        self.watch: Callable[[], None] | None = None
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of a client that was killed before it read its answer."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 @dataclass(slots=True)
@@ -391,6 +422,11 @@ class FakeModel:
     def openai_url(self) -> str:
         """The base URL of OpenAI's clients."""
         return f"{self.url}/v1"
+
+    def watch(self, watch: Callable[[], None] | None) -> None:
+        """Have this called, in the thread of the request, for every model call before it is answered."""
+        with self.server.lock:
+            self.server.watch = watch
 
     @property
     def calls(self) -> list[Conversation]:

@@ -3,6 +3,7 @@ import dataclasses
 import pytest
 
 from tests.support.apps import APPS, RULES
+from tests.support.catalogue_graphs.apps.models import environment
 from tests.support.fake_model import FakeModel
 from tests.support.plain import in_order, run_plainly
 
@@ -10,7 +11,8 @@ from tests.support.plain import in_order, run_plainly
 @pytest.fixture
 def model(request, monkeypatch):
     with FakeModel(RULES[request.getfixturevalue("case").name]) as running:
-        monkeypatch.setenv("FAKE_MODEL_URL", running.url)
+        for variable, value in environment(running.url).items():
+            monkeypatch.setenv(variable, value)
         yield running
 
 
@@ -24,7 +26,7 @@ async def test_an_app_ends_well_and_twice_the_same(case, model, tmp_path):
     called = len(model.calls)
     again = await run_plainly(case, tmp_path / "second")
 
-    assert run.error is None
+    assert (run.error and run.error[0]) == case.raises
     assert (len(run.asked), len(run.stops)) == (case.asks, 0)
     assert comparable(run) == comparable(again)
     assert len(model.calls) == 2 * called >= 6
@@ -46,14 +48,42 @@ async def test_subagents_ask_at_once_and_each_gets_its_answer(case, model, tmp_p
     assert run.values["messages"][-1].text == "done: published Trains or planes"
 
 
-@pytest.mark.parametrize("case", ["careful_agent"], indirect=True)
-async def test_an_edited_and_a_refused_call(case, model, tmp_path):
+@pytest.mark.parametrize("case", ["careful_agent", "careful_agent_each"], indirect=True)
+async def test_calls_approved_edited_refused_and_answered_by_a_person(case, model, tmp_path):
     run = await run_plainly(case, tmp_path / "ran")
-    tools = {m.name: m.text for m in run.values["messages"] if m.type == "tool"}
+    tools = [(m.name, m.text) for m in run.values["messages"] if m.type == "tool"]
 
-    assert "ran SELECT 1" in tools["run_sql"]
-    assert "no mails today" in tools["send_mail"]
+    assert len(run.asked[0]) == (4 if case.name == "careful_agent_each" else 1)
+    assert any(name == "run_sql" and "ran SELECT 1" in text for name, text in tools)
+    assert any(name == "send_mail" and "no send_mail today" in text for name, text in tools)
+    assert ("drop_table", "dropped old_orders") in tools
+    assert ("ask_owner", "the owner agrees") in tools
     assert run.values["structured_response"].rows == 3
+
+
+@pytest.mark.parametrize("case", ["deep_research"], indirect=True)
+async def test_three_researchers_find_something(case, model, tmp_path):
+    run = await run_plainly(case, tmp_path / "ran")
+
+    assert run.values["messages"][-1].text == "# Emissions\n3 findings"
+    assert len(model.calls) == 21
+
+
+@pytest.mark.parametrize("case", ["report_planner"], indirect=True)
+async def test_the_plan_is_sent_back_and_one_section_is_searched_twice(case, model, tmp_path):
+    run = await run_plainly(case, tmp_path / "ran")
+    sections = in_order(run.ran)["build_section_with_web_research"]
+
+    assert [("Ships" in asked[0]) for asked in run.asked] == [False, True]
+    assert sorted(len(steps) for steps in sections) == [3, 3, 5]
+    assert run.output["final_report"].startswith("## trains\n\n## planes in detail\n\n## ships\n\n## Conclusion")
+
+
+@pytest.mark.parametrize("case", ["digger"], indirect=True)
+async def test_the_prebuilt_agent_knows_its_last_step(case, model, tmp_path):
+    run = await run_plainly(case, tmp_path / "ran")
+
+    assert run.values["messages"][-1].text == "Sorry, need more steps to process this request."
 
 
 @pytest.mark.parametrize("case", ["supervisor"], indirect=True)

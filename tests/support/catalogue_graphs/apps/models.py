@@ -18,6 +18,18 @@ def address() -> str:
     return url
 
 
+def environment(url: str) -> dict[str, str]:
+    """What an application that reads its models' addresses from the environment has to find there."""
+    return {
+        "FAKE_MODEL_URL": url,
+        "OPENAI_API_BASE": f"{url}/v1",
+        "OPENAI_API_KEY": "none",
+        "ANTHROPIC_BASE_URL": url,
+        "ANTHROPIC_API_KEY": "none",
+        "TAVILY_API_KEY": "none",
+    }
+
+
 def openai() -> BaseChatModel:
     """OpenAI's client."""
     return ChatOpenAI(model="fake", base_url=f"{address()}/v1", api_key="none", max_retries=0)

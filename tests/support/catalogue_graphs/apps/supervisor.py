@@ -61,4 +61,14 @@ def supervise(talk: Conversation) -> Reply | None:
 
 RULES = (research, maths, supervise)
 QUESTION = {"messages": [{"role": "user", "content": "How many people work at both companies?", "id": "u1"}]}
-CASES = (Case("supervisor", "A supervisor hands work over and gets it back.", graph, QUESTION),)
+CASES = (
+    Case("supervisor", "A supervisor hands work over and gets it back.", graph, QUESTION),
+    Case(
+        "supervisor_out_of_steps",
+        "The same with too few steps: as many model calls, then LangGraph's own error.",
+        graph,
+        QUESTION,
+        raises="GraphRecursionError",
+        config={"recursion_limit": 4},
+    ),
+)

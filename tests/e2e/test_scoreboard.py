@@ -1,0 +1,26 @@
+"""Our own column of the scoreboard, run: some of every area here, all of them by `make scoreboard`."""
+
+import pytest
+
+from proof.scoreboard.__main__ import OURS, run
+from proof.scoreboard.cases import AREAS, area_of, chosen
+from proof.scoreboard.judging import Outcome
+
+EACH = 2
+"""Cases of an area that are run here; `test_catalogue.py` runs every one by another way."""
+
+
+def some():
+    """The first cases of each area."""
+    taken = {area: [] for area in AREAS}
+    for case in chosen().values():
+        taken[area_of(case)].append(case)
+    return {case.name: case for cases in taken.values() for case in cases[:EACH]}
+
+
+@pytest.mark.xdist_group("scoreboard")
+def test_our_column_is_equal(tmp_path):
+    column = run([OURS], some(), tmp_path).columns[OURS]
+
+    assert len(column.verdicts) == EACH * len(AREAS)
+    assert {name: each for name, each in column.verdicts.items() if each.outcome is not Outcome.EQUAL} == {}
