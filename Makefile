@@ -41,8 +41,10 @@ test: check ## Everything: lint, types, contracts, all tests but the slow ones
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/unit
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow" tests/conformance tests/integration tests/e2e
 
-bench: $(VENV)/.test ## The benchmarks, with peers in the same run
+bench: $(VENV)/.test ## The benchmarks, with peers in the same run, and the page that shows them
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group peers
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.page
 
 docs: $(VENV)/.test ## The generated reference pages
 	$(BIN)/python -m docs.generate
