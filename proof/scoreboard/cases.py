@@ -1,6 +1,7 @@
 """Which graphs are run, by what they are about."""
 
 import inspect
+from collections.abc import Iterable
 
 from tests.support.catalogue import CASES, Case
 from tests.support.catalogue_graphs.peer_examples import EXAMPLES
@@ -18,6 +19,7 @@ AREAS = {
     "messages": "Messages and tools",
     "failures": "Errors: retries, handlers, timeouts",
     "functional": "The functional API",
+    "nested": "Graphs within graphs, many steps deep",
     "settings": "Limits, context, configuration, Store, cache",
     "peer_examples": "Graphs of the shapes of azure-functions-langgraph's own examples",
 }
@@ -33,3 +35,10 @@ def area_of(case: Case) -> str:
     """The module that a case stands in."""
     module = inspect.getmodule(case.build)
     return module.__name__.rpartition(".")[2] if module else ""
+
+
+def by_area(names: Iterable[str]) -> dict[str, list[str]]:
+    """These cases under the areas that they belong to, in the order of the page."""
+    cases = chosen()
+    found = {area: [name for name in names if area_of(cases[name]) == area] for area in AREAS}
+    return {area: members for area, members in found.items() if members}

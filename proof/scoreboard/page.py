@@ -2,11 +2,12 @@
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from proof.scoreboard.cases import AREAS, area_of, chosen
+from proof.scoreboard.cases import AREAS, by_area, chosen
 from proof.scoreboard.judging import Outcome, Verdict
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "explanation" / "peers.md"
@@ -28,7 +29,7 @@ class Column:
     about: str
     verdicts: dict[str, Verdict]
 
-    def told(self, names: frozenset[str] | None = None) -> str:
+    def told(self, names: Sequence[str] | None = None) -> str:
         """How many of these cases (all of them by default) had which outcome."""
         among = [each.outcome for name, each in self.verdicts.items() if names is None or name in names]
         counts = Counter(among)
@@ -43,6 +44,11 @@ class Results:
     python: str
     langgraph: str
     columns: dict[str, Column]
+
+    @property
+    def cases(self) -> list[str]:
+        """What was run; the same in every column."""
+        return list(next(iter(self.columns.values())).verdicts)
 
     def to_json(self) -> str:
         """As it is stored."""
@@ -131,34 +137,27 @@ def page(results: Results) -> str:
         for name, column in results.columns.items()
     )
     facts = {"date": results.date, "python": results.python, "langgraph": results.langgraph}
-    head = HEAD.format(**facts, number=len(chosen()), versions=versions, table=summary(results))
+    head = HEAD.format(**facts, number=len(results.cases), versions=versions, table=summary(results))
     rows = "\n".join(f"- **{peers}**: {reason}." for peers, reason in NOT_DRIVEN.items())
-    examples = EXAMPLES.format(table=by_case(results, named("peer_examples")))
+    examples = EXAMPLES.format(table=by_case(results, by_area(results.cases)["peer_examples"]))
     return head + details(results) + examples + TAIL.format(rows=rows)
-
-
-def named(area: str) -> frozenset[str]:
-    """The cases of an area."""
-    return frozenset(name for name, case in chosen().items() if area_of(case) == area)
 
 
 def summary(results: Results) -> str:
     """A row for each area and one for all."""
     lines = [row("graphs", "LangGraph", *results.columns), row(*["---"] * (2 + len(results.columns)))]
-    for area, heading in AREAS.items():
-        names = named(area)
-        lines.append(row(heading, str(len(names)), *(column.told(names) for column in results.columns.values())))
-    lines.append(row("**all**", str(len(chosen())), *(column.told() for column in results.columns.values())))
+    for area, names in by_area(results.cases).items():
+        lines.append(row(AREAS[area], str(len(names)), *(column.told(names) for column in results.columns.values())))
+    lines.append(row("**all**", str(len(results.cases)), *(column.told() for column in results.columns.values())))
     return "\n".join(lines)
 
 
-def by_case(results: Results, names: frozenset[str]) -> str:
+def by_case(results: Results, names: Sequence[str]) -> str:
     """A row for each of these cases."""
     lines = [row("graph", *results.columns), row(*["---"] * (1 + len(results.columns)))]
-    for name, case in chosen().items():
-        if name in names:
-            outcomes = (column.verdicts[name].outcome for column in results.columns.values())
-            lines.append(row(f"`{name}`: {case.about}", *outcomes))
+    for name in names:
+        outcomes = (column.verdicts[name].outcome for column in results.columns.values())
+        lines.append(row(f"`{name}`: {chosen()[name].about}", *outcomes))
     return "\n".join(lines)
 
 
