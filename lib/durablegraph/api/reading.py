@@ -6,6 +6,7 @@ from typing import Any
 from durablegraph.api.context import Call
 from durablegraph.api.http import ApiResponse
 from durablegraph.api.instances import InstanceView
+from durablegraph.api.pauses import pauses
 from durablegraph.api.listing import cursor_of, filter_of, limit_of, position_of
 from durablegraph.api.supervising import reconcile
 from durablegraph.errors import InvalidRequest, NotFound
@@ -14,7 +15,6 @@ from durablegraph.model.records import RunRecord
 from durablegraph.model.status import RunStatus, durable_status
 from durablegraph.storage import lifecycle
 
-_POLLS = (0.02, 0.05, 0.1, 0.2, 0.5)
 REDACTED = "The node raised an exception; its text is in the log"
 
 
@@ -123,11 +123,10 @@ def _runtime_status(record: RunRecord, view: InstanceView | None) -> str:
 
 async def _until_settled(call: Call, record: RunRecord, seconds: float) -> RunRecord:
     """Read again, less and less often, until the run has ended, waits, or the time is up."""
-    passed, turn = 0.0, 0
-    while passed < seconds and not await _settled(call, record):
-        pause = min(_POLLS[min(turn, len(_POLLS) - 1)], seconds - passed)
+    for pause in pauses(seconds):
+        if await _settled(call, record):
+            break
         await asyncio.sleep(pause)
-        passed, turn = passed + pause, turn + 1
         found = await call.services.runs.load(record.run_id)
         record = found.value if found else record
     return record

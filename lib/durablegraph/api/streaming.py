@@ -9,17 +9,18 @@ import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Any, Final
 
 from durablegraph.api.context import Call
 from durablegraph.api.http import ApiResponse
+from durablegraph.api.pauses import pauses
 from durablegraph.api.reading import REDACTED, load_run, number
 from durablegraph.errors import Conflict, Gone
 from durablegraph.model.records import RunRecord
 from durablegraph.storage.events import Event, EventPage, EventsGone, ended
 
 _MOST: Final = 1000
-_POLLS: Final = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
 _LOOKS: Final = 10  # polls of the log between two looks at the run itself
 _RETRY_WAITING: Final = 50
 _RETRY_POLLING: Final = 1000
@@ -64,17 +65,16 @@ async def stream(call: Call) -> ApiResponse:
 
 async def _read(call: Call, record: RunRecord, after: int, seconds: float) -> EventPage:
     """What there is after an offset; when there is nothing, wait for it. A run that has ended has a closed log."""
-    passed, turn = 0.0, 0
     page = await _all(call, record.run_id, after)
-    while not page.events and not page.closed:
+    for turn, pause in enumerate(chain(pauses(seconds), [None]), start=1):
+        if page.events or page.closed:
+            break
         if record.status.ended:  # by a hand that tells no events (terminate, the supervisor), or by one that died
             await call.services.events.append(record.run_id, ended(record))
             return await _all(call, record.run_id, after)
-        if passed >= seconds:
+        if pause is None:  # the time is up
             break
-        pause = min(_POLLS[min(turn, len(_POLLS) - 1)], seconds - passed)
         await asyncio.sleep(pause)
-        passed, turn = passed + pause, turn + 1
         page = await _all(call, record.run_id, after)
         if not page.events and turn % _LOOKS == 0:
             found = await call.services.runs.load(record.run_id)
