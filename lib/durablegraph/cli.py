@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.command is None:
         parser.print_help()
         return _USAGE_ERROR
-    commands = {"dev": _dev, "rotate-keys": _rotate_keys, "import-threads": _import_threads}
+    commands = {"dev": _dev, "rotate-keys": _rotate_keys, "import-threads": _import_threads, "retain": _retain}
     return commands[given.command](given)
 
 
@@ -69,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     rotate.add_argument("--state", type=Path, metavar="DIR", help="where state is kept, when storage is local")
     rotate.add_argument("--dry-run", action="store_true", help="count, and write nothing")
     _import_parser(commands)
+    _retain_parser(commands)
     return parser
 
 
@@ -101,6 +102,21 @@ def _import_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser
     )
     imports.add_argument("--graph", metavar="NAME", help="the graph of the threads (default: the app's, if it has one)")
     imports.add_argument("--dry-run", action="store_true", help="compare and count, and write nothing")
+
+
+def _retain_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    retain = commands.add_parser(
+        "retain",
+        help="remove what is not to be kept any more",
+        description="Asks the app's host to go on with its sweep now, as its timer does every hour; the host's log "
+        "tells what was removed. With --dry-run it reads the storage itself, with the settings of the environment and "
+        "of `local.settings.json`, and tells what a whole round would remove.",
+    )
+    retain.add_argument("--dry-run", action="store_true", help="tell what would be removed, and remove nothing")
+    retain.add_argument("--app", type=Path, default=Path(), metavar="DIR", help="the app's folder (default: this one)")
+    retain.add_argument("--state", type=Path, metavar="DIR", help="where state is kept, when storage is local")
+    retain.add_argument("--url", default=f"http://localhost:{_PORT}", help="the host's address (default: %(default)s)")
+    retain.add_argument("--key", help="the host's master key, where it asks for one")
 
 
 def _dev(given: argparse.Namespace) -> int:
@@ -150,6 +166,30 @@ def _rotate_keys(given: argparse.Namespace) -> int:
         return 1
     print(told(rotation, dry_run=given.dry_run))
     return 0 if given.dry_run or rotation.left == 0 else 1
+
+
+def _retain(given: argparse.Namespace) -> int:
+    from durablegraph.errors import DurableGraphError  # noqa: PLC0415 -- as little as possible for each command
+    from durablegraph.host.errors import HostConfigurationError  # noqa: PLC0415 -- as above
+    from durablegraph.host.settings import read_local_settings  # noqa: PLC0415 -- as above
+    from durablegraph.retaining import ask_host, dry_run, told  # noqa: PLC0415 -- as above
+
+    root = given.app.resolve()
+    if given.state is not None:
+        os.environ[_STATE_SETTING] = str(given.state.resolve())
+    sys.path.insert(0, str(root))  # graphs and a key ring may be in the app's code
+    try:
+        if not given.dry_run:
+            ask_host(given.url, given.key)
+            print("The host goes on with its sweep; its log tells what it removes.")
+            return 0
+        for name, value in read_local_settings(root).values.items():
+            os.environ.setdefault(name, value)
+        print(told(dry_run(root)))
+    except (DurableGraphError, HostConfigurationError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
 
 
 def _import_threads(given: argparse.Namespace) -> int:
