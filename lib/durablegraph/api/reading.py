@@ -6,8 +6,8 @@ from typing import Any
 from durablegraph.api.context import Call
 from durablegraph.api.http import ApiResponse
 from durablegraph.api.instances import InstanceView
-from durablegraph.api.pauses import pauses
 from durablegraph.api.listing import cursor_of, filter_of, limit_of, position_of
+from durablegraph.api.pauses import pauses
 from durablegraph.api.supervising import reconcile
 from durablegraph.errors import InvalidRequest, NotFound
 from durablegraph.model.names import RUN_ORCHESTRATOR
