@@ -59,11 +59,11 @@ def asking() -> StateGraph[State]:
     return builder
 
 
-async def carried(steps: int) -> tuple[Counter[Kind], Counter[Kind]]:
+async def carried(steps: int, *, modes: tuple[str, ...] = ()) -> tuple[Counter[Kind], Counter[Kind]]:
     """Requests to start a run of so many super-steps, and to carry it to its end."""
     store = CountingStore(MemoryObjectStore())
     run = Durably(services_for(counting().compile(), objects=store), cut=20)
-    await run.start({"n": 0, "to": steps})
+    await run.start({"n": 0, "to": steps}, stream_mode=modes)
     started = store.start_anew()
     assert (await run.carry()).status == "completed"
     return started.requests, store.tally.requests
@@ -90,6 +90,17 @@ async def test_a_start_and_a_super_step_cost_what_the_page_says() -> None:
     assert started == told("a start")
     assert Counter({kind: (many[kind] - few[kind]) // 20 for kind in Kind}) == told("a super-step")
     assert (many - few).total() <= 20 * told("a super-step").total() + 1, "segments are sealed now and then"
+
+
+async def test_an_event_log_costs_what_the_page_says() -> None:
+    modes = ("updates", "values", "messages", "custom", "tasks")
+    (_, plain_few), (_, plain_many) = await carried(20), await carried(40)
+    (_, few), (_, many) = await carried(20, modes=modes), await carried(40, modes=modes)
+    more = (many - few) - (plain_many - plain_few)
+    assert Counter({kind: more[kind] // 20 for kind in Kind}) == told(
+        "a super-step of a run with an event log, besides"
+    )
+    assert more.total() == 20
 
 
 async def test_a_waiting_run_costs_what_the_page_says() -> None:
