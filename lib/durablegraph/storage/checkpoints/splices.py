@@ -83,19 +83,24 @@ def _header_length(data: bytes) -> int:
 
 
 def _common_prefix(old: bytes, i: int, new: bytes, j: int) -> int:
-    """How many bytes of old[i:] and new[j:] are equal at the beginning; strides first, then bisection."""
+    """How many bytes of old[i:] and new[j:] are equal at the beginning.
+
+    A list that grows has all of the old one in it: that is asked first, and compares without a copy. Then strides,
+    then bisection.
+    """
     limit = min(len(old) - i, len(new) - j)
     if limit <= 0:
         return 0
-    low = 0
-    while low < limit and old[i + low : i + min(low + _STRIDE, limit)] == new[j + low : j + min(low + _STRIDE, limit)]:
-        low += _STRIDE
-    if low >= limit:
+    rest = memoryview(old)[i : i + limit]
+    if new.startswith(rest, j):
         return limit
+    low = 0
+    while new.startswith(rest[low : low + _STRIDE], j + low):
+        low += _STRIDE
     high = min(low + _STRIDE, limit)
     while low < high:
         middle = (low + high + 1) // 2
-        if old[i + low : i + middle] == new[j + low : j + middle]:
+        if new.startswith(rest[low:middle], j + low):
             low = middle
         else:
             high = middle - 1
@@ -104,10 +109,10 @@ def _common_prefix(old: bytes, i: int, new: bytes, j: int) -> int:
 
 def _common_suffix(old: bytes, new: bytes, limit: int) -> int:
     """How many bytes are equal at the end, at most `limit`."""
-    low, high = 0, max(limit, 0)
+    low, high, rest = 0, max(limit, 0), memoryview(old)
     while low < high:
         middle = (low + high + 1) // 2
-        if old[len(old) - middle : len(old) - low] == new[len(new) - middle : len(new) - low]:
+        if new.endswith(rest[len(old) - middle : len(old) - low], 0, len(new) - low):
             low = middle
         else:
             high = middle - 1
