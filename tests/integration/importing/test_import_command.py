@@ -56,6 +56,13 @@ def ours(app):
     return BlobCheckpointSaver.from_path(app / ".durablegraph" / "objects.db")
 
 
+def unset(monkeypatch):
+    """Settings that the command line may set for its process are gone, now and after the test."""
+    for name in ("AzureWebJobsStorage", "DURABLEGRAPH_STATE"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+
+
 def outcomes(reports):
     return {report.thread: report.outcome for report in reports}
 
@@ -207,8 +214,7 @@ async def test_any_saver_that_a_factory_of_the_app_gives_is_a_source(theirs, bri
 def test_the_command_line_tells_of_each_thread_and_ends_with_one_when_some_were_refused(
     theirs, app, tmp_path, capsys, monkeypatch
 ):
-    for name in ("AzureWebJobsStorage", "DURABLEGRAPH_STATE"):
-        monkeypatch.delenv(name, raising=False)
+    unset(monkeypatch)
     target = f"sqlite:{tmp_path / 'target.db'}"
     command = ["import-threads", "--from", f"sqlite:{theirs}", "--app", str(app), "--to", target]
     assert cli.main([*command, "--dry-run"]) == 0
@@ -225,8 +231,7 @@ def test_the_command_line_tells_of_each_thread_and_ends_with_one_when_some_were_
 
 
 def test_settings_come_from_local_settings_json_too(theirs, app, tmp_path, monkeypatch, capsys):
-    for name in ("AzureWebJobsStorage", "DURABLEGRAPH_STATE"):
-        monkeypatch.delenv(name, raising=False)
+    unset(monkeypatch)
     values = {"AzureWebJobsStorage": "", "DURABLEGRAPH_STATE": str(tmp_path / "state")}
     (app / "local.settings.json").write_text(json.dumps({"IsEncrypted": False, "Values": values}))
     assert cli.main(["import-threads", "--from", f"sqlite:{theirs}", "--app", str(app)]) == 0
