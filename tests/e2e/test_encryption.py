@@ -22,8 +22,9 @@ from tests.support.drive import ROOT, Host, make_app
 from tests.support.marked import places_of
 
 KINDS = (
-    "input", "state", "node", "interrupt", "answer", "output", "item", "cached", "metadata", "config", "failure",
-)  # fmt: skip
+    *("input", "metadata", "config", "state", "node", "cached", "item", "event"),
+    *("interrupt", "answer", "output", "failure"),
+)
 KEYS = {f"v{number}": base64.b64encode(secrets.token_bytes(32)).decode() for number in (1, 2)}
 DATABASE_OF_OBJECTS = {"objects.db", "objects.db-wal"}
 
@@ -81,6 +82,7 @@ def run_everything(place: Place) -> None:
         "input": {"word": marks["input"]},
         "metadata": {"about": marks["metadata"]},
         "config": {"configurable": {"user": marks["config"]}},
+        "stream_mode": ["custom", "values"],
     }
     with place.api as api:
         run = api.post("/graphs/secrets/runs", json=body).raise_for_status().json()["id"]

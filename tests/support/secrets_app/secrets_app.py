@@ -46,7 +46,8 @@ def ask(state):
     return {"answer": interrupt({"question": MARKS["interrupt"]})}
 
 
-def finish(state):
+def finish(state, runtime: Runtime):
+    runtime.stream_writer({"told": MARKS["event"]})
     return {"result": MARKS["output"]}
 
 

@@ -119,7 +119,8 @@ class _Run:
     async def _rewritten(self, stored: StoredObject, note: str | None) -> bool:
         """Replace exactly what was read; False when it has been replaced meanwhile."""
         key = stored.key
-        sealed_note = await self._sealer.seal_note(key, await self._sealer.open_note(key, note))
+        told = None if note is None else await self._sealer.open_note(key, note)
+        sealed_note = await self._sealer.seal_note(key, told)
         sealed = await self._sealer.reseal(key, stored.data)
         try:
             await self._store.put(key, sealed, if_match=stored.etag, note=sealed_note)

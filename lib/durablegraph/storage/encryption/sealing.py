@@ -51,10 +51,8 @@ class Sealer:
             )
         return sealed
 
-    async def open_note(self, key: str, note: str | None) -> str | None:
+    async def open_note(self, key: str, note: str) -> str:
         """The note. Raises as `open` does."""
-        if note is None:
-            return None
         if not envelope.is_sealed_note(note):
             self._check_plaintext(key)
             return note

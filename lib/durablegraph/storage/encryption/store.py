@@ -28,7 +28,7 @@ class _Seals(Protocol):
 
     async def seal_note(self, key: str, note: str | None) -> str | None: ...
 
-    async def open_note(self, key: str, note: str | None) -> str | None: ...
+    async def open_note(self, key: str, note: str) -> str: ...
 
 
 class _SealedStore:
@@ -65,8 +65,10 @@ class _SealedStore:
     ) -> AsyncIterator[ObjectEntry]:
         """See ObjectStore."""
         async for entry in self._store.list(prefix, start_after=start_after, limit=limit, notes=notes):
-            note = await self._seals.open_note(entry.key, entry.note)
-            yield entry if note is None else replace(entry, note=note)
+            if entry.note is None:
+                yield entry
+            else:
+                yield replace(entry, note=await self._seals.open_note(entry.key, entry.note))
 
     async def aclose(self) -> None:
         """See ObjectStore."""
@@ -118,9 +120,9 @@ class _NoKeys:
         del key
         return note
 
-    async def open_note(self, key: str, note: str | None) -> str | None:
+    async def open_note(self, key: str, note: str) -> str:
         """The note; raises EncryptionKeyMissingError."""
-        if note is not None and envelope.is_sealed_note(note):
+        if envelope.is_sealed_note(note):
             raise EncryptionKeyMissingError(
                 f"the note of {key} is encrypted, and this app has no keys: give it those it was written with in "
                 "DURABLEGRAPH_ENCRYPTION_KEYS"
