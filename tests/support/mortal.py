@@ -18,8 +18,11 @@ from typing import Any
 from langgraph.graph import StateGraph
 
 from durablegraph.services import Services
+from durablegraph.storage.checkpoints import BlobCheckpointSaver
+from durablegraph.storage.checkpoints.serde import AppSerializer
 from durablegraph.storage.sqlite import SqliteObjectStore
 from tests.e2e.crashing import Death
+from tests.support.apps import NAMED_TYPES
 from tests.support.catalogue_graphs.case import Case
 from tests.support.fake_model import FakeModel
 from tests.support.plain import counting, executions
@@ -132,7 +135,8 @@ class Sweep:
         store = SqliteObjectStore(self.folder / "objects.db")
         self.stores.append(store)
         objects = store if self.doom.struck.is_set() else MortalStore(store, self.doom)
-        return services_for(self.graph, objects=objects, **self.settings)
+        saver = BlobCheckpointSaver(objects, serde=AppSerializer(NAMED_TYPES))
+        return services_for(self.graph, objects=objects, saver=saver, **self.settings)
 
     async def died(self) -> None:
         """Note what was true at the death."""
