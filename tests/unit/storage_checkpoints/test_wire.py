@@ -29,6 +29,7 @@ ENTRIES: tuple[Entry, ...] = (
     Spliced("msgpack", "0001.5", Splice(b"h", 1, 2, b"middle", 3), 12),
     Sealed("msgpack", ("s/2", "s/1"), "x/1", 40, 10_000),
     Sealed("msgpack", ("s/2",), None, 40, 10_000),
+    Sealed("msgpack", ("s/2",), None, 40, 10_000, b"8 bytes.", 77),
 )
 CHECKPOINT = StoredCheckpoint(
     id="b",

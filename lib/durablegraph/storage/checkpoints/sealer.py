@@ -176,10 +176,8 @@ def _failure_noted(task: asyncio.Task[Any]) -> None:
 
 
 def _rebased(head: Segment, plan: SealPlan) -> Segment:
-    tail, tip = head.records[plan.count :], plan.segment.tip
-    if tip is not None and not head.is_alive(tip):
-        tip = None
-    segment = Segment.begin("", next_base(plan, tail, secrets.token_bytes(8), tip))
+    tail = head.records[plan.count :]
+    segment = Segment.begin("", next_base(plan, tail, secrets.token_bytes(8)))
     for record in tail:
         segment.add(record)
     return segment

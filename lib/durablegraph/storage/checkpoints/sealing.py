@@ -71,8 +71,14 @@ class SealPlan:
     pack: Pack | None
 
     def fits(self, head: Segment) -> bool:
-        """Whether the head still begins with the sealed records; a head of another base has no use for the plan."""
-        return head.base.id == self.segment.base.id and len(head.records) >= self.count
+        """Whether the head still begins with the sealed records and the latest of them is alive.
+
+        A head of another base has no use for the plan. Nor has one whose latest checkpoint was deleted meanwhile: the
+        base has to carry the one that is the latest now.
+        """
+        tip = self.segment.tip
+        is_same = head.base.id == self.segment.base.id and len(head.records) >= self.count
+        return is_same and (tip is None or head.is_alive(tip))
 
 
 def chain(segment: Segment, channel: str, version: Version) -> tuple[list[Spliced], Entry]:
@@ -133,12 +139,9 @@ def folded_entry(name: str, entries: Sequence[SegmentEntry]) -> SegmentEntry:
     return SegmentEntry(name, low, max(entry.high for entry in entries), tuple(late))
 
 
-def next_base(plan: SealPlan, tail: Sequence[Record], id_: bytes, tip: StoredCheckpoint | None) -> Base:
-    """The base of the head that follows the sealed segment and still holds `tail`, the records committed meanwhile.
-
-    `tip` is the sealed segment's latest checkpoint, None when a deletion in the tail covers it.
-    """
-    sealed = plan.segment
+def next_base(plan: SealPlan, tail: Sequence[Record], id_: bytes) -> Base:
+    """The base of the head that follows the sealed segment and still holds `tail`, the records committed meanwhile."""
+    sealed, tip = plan.segment, plan.segment.tip
     needed = dict.fromkeys(_needed(tip, tail))
     values = tuple(
         (channel, version, plan.carried.get((channel, version)) or carry(sealed, channel, version))

@@ -134,6 +134,22 @@ async def test_the_latest_of_what_is_left_may_lie_in_a_sealed_segment_above_a_la
     assert found.checkpoint["id"] == history[0].checkpoint["id"]
 
 
+async def test_a_seal_that_waits_for_its_commit_does_not_hide_what_a_deletion_left(savers: Savers) -> None:
+    for count in range(8, 24):  # some of these end with a seal that no commit has taken over yet
+        thread, saver = f"{THREAD} {count}", savers(limits=Limits(seal_records=count, linger=0))
+        await _run(saver, 2, thread, run="keep")
+        left = await saver.aget_tuple(at(thread))
+        assert left is not None
+        await _run(saver, 3, thread, run="drop")
+        await saver.adelete_for_runs(["drop"])
+        await saver.aput_writes(left.config, [("x", 1)], "late")
+        for reader in (saver, savers()):
+            found = await reader.aget_tuple(at(thread))
+            assert found is not None, count
+            assert found.checkpoint["id"] == left.checkpoint["id"]
+            assert ("late", "x", 1) in (found.pending_writes or [])
+
+
 async def test_a_pruned_thread_needs_none_of_its_old_objects(savers: Savers, backend: Backend) -> None:
     saver = savers(limits=TINY)
     await _run(saver, 14, run="r")
