@@ -14,7 +14,7 @@ from langgraph.graph import END, START, StateGraph
 from durablegraph import BlobCheckpointSaver, opening
 from durablegraph import settings as settings_module
 from durablegraph.services import Services
-from durablegraph.storage.checkpoints.serde import TypeNotAllowedError
+from durablegraph.storage.checkpoints.serde import AppSerializer, TypeNotAllowedError
 from tests.conformance.storage.checkpoints.savers import at, made
 
 CALLED: list[Any] = []
@@ -154,3 +154,17 @@ async def test_a_cached_result_that_asks_for_a_call_is_a_miss(opened: Opened, ca
     assert CALLED == []
     assert "cannot be read; the node runs again" in caplog.text
     await services.objects.aclose()
+
+
+@dataclass
+class Kept:
+    """A data class that no schema names."""
+
+    number: int
+
+
+def test_a_type_that_no_schema_names_is_rebuilt_every_time() -> None:
+    serde = AppSerializer()
+    written = serde.dumps_typed(Kept(1))
+
+    assert [serde.loads_typed(written) for _ in range(3)] == [Kept(1)] * 3

@@ -72,7 +72,10 @@ class AppSerializer(StrictSerializer):
         if not all(_is_data(*item) for item in refused):
             return super()._judge(data, refused)
         widened = self.with_msgpack_allowlist(refused)
+        if widened is self:
+            return super()._judge(data, refused)
         self._allowed_msgpack_modules = widened._allowed_msgpack_modules  # noqa: SLF001 -- of our own class: remembered
+        self._unpack_ext_hook = widened._unpack_ext_hook  # noqa: SLF001 -- goes by the list that it was made with
         return widened.loads_typed(data)
 
 
