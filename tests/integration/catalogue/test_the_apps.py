@@ -19,7 +19,7 @@ def model(request, monkeypatch):
 
 
 @pytest.mark.xfail(
-    raises=RecursionError,
+    raises=(RecursionError, AssertionError),
     reason="AppSerializer remembers a type that it has judged, but not the hook that lets it pass",
 )
 def test_a_type_that_no_schema_names_is_rebuilt_every_time():
