@@ -109,3 +109,14 @@ def test_the_timer_deletes_runs_that_are_due(host, api):
     assert api.get(f"/runs/{fresh}").status_code == 200
     assert httpx.get(f"{host.url}/runtime/webhooks/durabletask/instances/{old}").status_code == 404
     assert api.get("/threads/old/state").status_code == 200  # the thread is not the run
+
+
+def test_the_timer_fires_on_its_schedule(host):
+    host.stop()
+    with sqlite3.connect(host.state / "objects.db") as database:
+        database.execute("DELETE FROM durablegraph_objects WHERE key = 'retention/state'")
+    host.start(DURABLEGRAPH_RETAIN_SCHEDULE="*/2 * * * * *")
+    begun = time.monotonic()
+    while not keys(host, ["retention/state"]):
+        assert time.monotonic() - begun < 20, host.log[-3000:]
+        time.sleep(0.1)

@@ -10,13 +10,20 @@ from durablegraph.storage.checkpoints import BlobCheckpointSaver
 from durablegraph.storage.documents import Documents
 from durablegraph.storage.objects import ObjectEntry
 from durablegraph.storage.retention.erasing import ERASURES, erase_run, erase_thread, resume_erasure
-from durablegraph.storage.retention.finds import Find, Looked, Retention, Times, found, grouped, remove_unchanged
+from durablegraph.storage.retention.finds import (
+    OVERLAP,
+    Find,
+    Looked,
+    Retention,
+    Times,
+    found,
+    grouped,
+    remove_unchanged,
+)
 from durablegraph.storage.retention.policy import is_active
 
 _UNFINISHED = timedelta(minutes=5)
 """An erasure that is older was broken off: its caller has given up by now."""
-_OVERLAP = timedelta(hours=1)
-"""Clocks of app and store may differ by as much."""
 
 
 async def erasures(retention: Retention, after: str | None, times: Times) -> AsyncIterator[Looked]:
@@ -77,7 +84,7 @@ async def threads(retention: Retention, after: str | None, times: Times) -> Asyn
 async def _thread(retention: Retention, entry: ObjectEntry, times: Times) -> Find | None:
     policy = retention.policy
     ends = policy.may_end_thread(entry.modified, times.now)
-    is_new = times.before is None or entry.modified > times.before - _OVERLAP
+    is_new = times.before is None or entry.modified > times.before - OVERLAP
     if not ends and not (policy.keep_last and is_new):
         return None
     stored = await Documents(retention.objects, ThreadRecord).load(entry.key)

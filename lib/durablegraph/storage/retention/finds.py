@@ -2,8 +2,8 @@
 
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
@@ -52,6 +52,10 @@ class Times:
     now: datetime
     began: datetime
     before: datetime | None = None
+
+
+OVERLAP: Final = timedelta(hours=1)
+"""Clocks of app and store may differ by as much."""
 
 
 def found(kind: str, name: str, entries: Sequence[ObjectEntry], remove: Callable[[], Awaitable[bool]]) -> Find:

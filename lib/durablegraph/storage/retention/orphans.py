@@ -10,15 +10,23 @@ without a head all its objects are garbage, and a writer that comes late is refu
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 
 from durablegraph.storage.checkpoints import BlobCheckpointSaver, names
 from durablegraph.storage.objects import ObjectEntry
-from durablegraph.storage.retention.finds import Find, Looked, Retention, Times, found, grouped, remove_unchanged
+from durablegraph.storage.retention.finds import (
+    OVERLAP,
+    Find,
+    Looked,
+    Retention,
+    Times,
+    found,
+    grouped,
+    remove_unchanged,
+)
 
 _KIND = "objects no checkpoint needs"
-_OVERLAP = timedelta(hours=1)
 
 
 async def logs(retention: Retention, after: str | None, times: Times) -> AsyncIterator[Looked]:
@@ -99,7 +107,7 @@ def _is_new(retention: Retention, entries: Sequence[ObjectEntry], times: Times) 
     """Whether the round before could not judge these yet; clocks of app and store may differ by an hour."""
     if times.before is None:
         return True
-    return any(entry.modified > times.before - retention.policy.grace - _OVERLAP for entry in entries)
+    return any(entry.modified > times.before - retention.policy.grace - OVERLAP for entry in entries)
 
 
 class _Heads:
