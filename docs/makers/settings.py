@@ -4,7 +4,7 @@ import json
 import types
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import SecretStr
@@ -106,6 +106,12 @@ def _kinds(annotation: Any) -> Iterator[str]:
     if get_origin(annotation) in {Union, types.UnionType}:
         for part in get_args(annotation):
             yield from _kinds(part)
+        return
+    if get_origin(annotation) is Annotated:
+        yield from _kinds(get_args(annotation)[0])
+        return
+    if get_origin(annotation) is Literal:
+        yield from (code(str(word)) for word in get_args(annotation))
         return
     words = {
         Path: "path",

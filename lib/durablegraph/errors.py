@@ -116,6 +116,12 @@ class StepLimitReached(RunError):
     code = "step_limit"
 
 
+class TimeBudgetSpent(RunError):
+    """A node takes longer than an activity may, call after call."""
+
+    code = "time_budget"
+
+
 class TransientError(DurableGraphError):
     """Infrastructure failed; the same call may succeed later."""
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from durablegraph import settings as settings_module
 from durablegraph.errors import ConfigurationError
+from durablegraph.execution.budget import time_budget
 from durablegraph.graphs.embeddings import index_config, ttl_config
 from durablegraph.graphs.registry import Registry, registered
 from durablegraph.services import Services
@@ -54,6 +55,7 @@ def open_services(settings: Settings, environment: Mapping[str, str], folder: Pa
         graphs=graphs,
         items=item_store(objects, graphs),
         node_cache=NodeCache(objects, serde=AppSerializer(types)),
+        time_budget=time_budget(settings, environment, folder),
     )
 
 

@@ -17,6 +17,7 @@ from langgraph.types import StateSnapshot
 
 from durablegraph.errors import ConfigurationError, Conflict
 from durablegraph.graphs.allowlist import allowed_types
+from durablegraph.graphs.deadline import TimeBudget
 from durablegraph.graphs.paces import Paces
 from durablegraph.graphs.registry import LoadedGraph, Registry
 from durablegraph.model.records import RunRequest
@@ -43,6 +44,8 @@ class Services:
     graphs: Registry
     items: BaseStore | None = None
     node_cache: BaseCache[Any] | None = None
+    time_budget: TimeBudget | None = None
+    """How long an activity may take; None: as long as it likes."""
     runs: RunStore = field(init=False)
     events: EventLogs = field(init=False)
     quiet: dict[str, datetime] = field(init=False, default_factory=dict)

@@ -20,10 +20,22 @@ class Settings(BaseSettings):
     )
     prefix: str = Field(default="", description="Put before every object key, so that apps can share a container.")
     steps_per_execution: Annotated[int, Field(ge=1, le=1000)] = Field(
-        default=20, description="Activities after which a run's orchestration continues as new."
+        default=10, description="Activities after which a run's orchestration continues as new."
     )
-    steps_per_activity: Annotated[int, Field(ge=1, le=1000)] = Field(
-        default=1, description="Super-steps that one activity executes, each committed by itself."
+    steps_per_activity: Annotated[int, Field(ge=1, le=1000)] | Literal["auto"] = Field(
+        default=1,
+        description="Super-steps an activity executes (1 to 1000), each committed by itself; `auto`: all that fit in time.",
+    )
+    steps_budget_seconds: Annotated[float, Field(gt=0)] = Field(
+        default=1.0, description="Seconds after which an activity begins no further super-step, where they are `auto`."
+    )
+    activity_seconds: float | None = Field(
+        default=None,
+        gt=0,
+        description="Seconds until an activity is stopped, for the next to go on; default: 90 % of functionTimeout.",
+    )
+    nested_steps: bool = Field(
+        default=True, description="Whether the super-steps of declared subgraphs are activities of their own."
     )
     fan_out: Literal["auto", "never", "always"] = Field(
         default="auto",

@@ -11,6 +11,7 @@ from tests.support.catalogue_graphs import (
     functional,
     interrupts,
     messages,
+    nested,
     sends,
     settings,
     states,
@@ -18,6 +19,6 @@ from tests.support.catalogue_graphs import (
 )
 from tests.support.catalogue_graphs.case import CASES, Case
 
-MODULES = (edges, sends, commands, states, messages, settings, interrupts, subgraphs, failures, functional)
+MODULES = (edges, sends, commands, states, messages, settings, interrupts, subgraphs, nested, failures, functional)
 
 __all__ = ["CASES", "MODULES", "Case"]

@@ -98,6 +98,8 @@ def counting(graph: Pregel, path: Path) -> Pregel:
         if isinstance(node.bound, Counted):
             node.bound.path = path
             continue
+        if isinstance(node.bound, Pregel):
+            continue  # what runs there are its own nodes, and wrapped it would be no declared subgraph any more
         node.bound = Counted(name, node.bound, path)
         node.__dict__.pop("node", None)
     return graph

@@ -11,12 +11,14 @@ from typing import Any, TypeVar
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
-from durablegraph.errors import ConfigurationError, InvariantBroken, NodeFailed, RequestError, RunError
-from durablegraph.execution.fanning import look, plan, shown
+from durablegraph.errors import ConfigurationError, InvariantBroken, NodeFailed, RequestError, RunError, TimeBudgetSpent
+from durablegraph.execution.budget import TRIES
+from durablegraph.execution.fanning import SHOWN_NEXT, look, plan, shown
 from durablegraph.execution.recording import recording, tell
-from durablegraph.execution.requests import Due, step_request
+from durablegraph.execution.requests import Due, place_of, step_request
 from durablegraph.execution.thinning import thin
 from durablegraph.graphs.contract import StepOutcome, StepRequest, StepStatus
+from durablegraph.graphs.deadline import CutShort
 from durablegraph.graphs.jsonable import jsonable
 from durablegraph.graphs.registry import LoadedGraph
 from durablegraph.graphs.superstep import run_superstep
@@ -61,7 +63,7 @@ async def _decide(services: Services, call: AdvanceCall, now: datetime) -> Decis
         answers = await lifecycle.answers(services.runs, record.run_id, wait)
         if answers is None:
             return _waiting(wait)
-        due = Due(request, wait.cursor, wait, answers)
+        due = Due(request, place_of(wait, call.cursor), wait, answers)
     record = await lifecycle.begin(services.runs, record, now)
     return _finished(record) if record.status.ended else await _step(services, record, due, now, fanned=call.fanned)
 
@@ -106,7 +108,9 @@ async def _step(services: Services, record: RunRecord, due: Due, now: datetime, 
         if outcome is None:
             outcome = await _execute(services, loaded, saver, due, replace(request, fanned_out=fanned))
         await thin(saver, record.thread_id, services.settings.keep_last, due.at, outcome)
-        cursor = _cursor(outcome, services.head_token(saver, record.thread_id))
+        cursor = _cursor(due, outcome, services.head_token(saver, record.thread_id))
+    except CutShort as cut:
+        return await _cut_short(services, record, due, cut, now)
     except NodeFailed as error:
         return await _failed(services, record, due, _failure(error, error.type, error.node), now)
     except (RunError, ConfigurationError) as error:
@@ -117,12 +121,35 @@ async def _step(services: Services, record: RunRecord, due: Due, now: datetime, 
 async def _execute(
     services: Services, loaded: LoadedGraph, saver: BaseCheckpointSaver[Any], due: Due, request: StepRequest
 ) -> StepOutcome:
-    store, cache = services.items_for(loaded), services.cache_for(loaded)
     async with recording(services, due) as recorder:
-        if recorder is None:
-            return await run_superstep(loaded.graph, saver, request, store=store, cache=cache)
-        request = replace(request, stream=recorder.options)
-        return await run_superstep(loaded.graph, saver, request, store=store, cache=cache, on_part=recorder.on_part)
+        if recorder is not None:
+            request = replace(request, stream=recorder.options)
+        return await run_superstep(
+            loaded.graph,
+            saver,
+            request,
+            store=services.items_for(loaded),
+            cache=services.cache_for(loaded),
+            on_part=recorder.on_part if recorder is not None else None,
+            time_budget=services.time_budget,
+        )
+
+
+async def _cut_short(services: Services, record: RunRecord, due: Due, cut: CutShort, now: datetime) -> Decision:
+    """The call ran out of time: the same call again, which goes on where this one was, unless none gets anywhere."""
+    tries = 0 if cut.moved else due.at.cut_short + 1
+    if tries < TRIES:
+        cursor = due.at.model_copy(update={"inside": cut.inside or due.at.inside, "cut_short": tries})
+        return Advance(cursor=cursor, next=tuple(name[:64] for name in cut.nodes[:SHOWN_NEXT]))
+    budget = services.time_budget.hard if services.time_budget else 0
+    error = TimeBudgetSpent(
+        f"{', '.join(map(repr, cut.nodes)) or 'The super-step'} did not end within {budget:g} s, the time budget of an "
+        f"activity, in {tries} attempts. Divide the node (each super-step, a subgraph's too, has its own budget), "
+        "or raise functionTimeout in host.json or DURABLEGRAPH_ACTIVITY_SECONDS."
+    )
+    return await _failed(
+        services, record, due, _failure(error, type(error).__name__, cut.nodes[0] if cut.nodes else None), now
+    )
 
 
 async def _asked(loaded: LoadedGraph, saver: BaseCheckpointSaver[Any], request: StepRequest) -> StepOutcome | None:
@@ -144,9 +171,18 @@ async def _failed(services: Services, record: RunRecord, due: Due, failure: RunF
     return _finished(await lifecycle.end(services.runs, record, RunStatus.FAILED, now, cursor=due.at, failure=failure))
 
 
-def _cursor(outcome: StepOutcome, head: str | None) -> Cursor:
+def _cursor(due: Due, outcome: StepOutcome, head: str | None) -> Cursor:
+    if outcome.again:
+        return due.at.model_copy(update={"inside": outcome.inside, "head": head, "cut_short": 0})
     replay = {"bound": outcome.replay.bound, "visited": list(outcome.replay.visited)} if outcome.replay else None
-    return Cursor(checkpoint=outcome.checkpoint_id, step=outcome.step, stop=outcome.stop, replay=replay, head=head)
+    return Cursor(
+        checkpoint=outcome.checkpoint_id,
+        step=outcome.step,
+        stop=outcome.stop,
+        replay=replay,
+        head=head,
+        inside=outcome.inside,
+    )
 
 
 async def _follow(
@@ -161,7 +197,8 @@ async def _follow(
     """Store what follows from the outcome, then name it."""
     match outcome.status:
         case StepStatus.ADVANCE:
-            fan_out = plan(services, record, outcome, cursor, most=most, now=now)
+            inside = cursor.inside is not None  # the super-step has begun, in this activity
+            fan_out = None if inside else plan(services, record, outcome, cursor, most=most, now=now)
             return fan_out or Advance(cursor=cursor, next=shown(outcome))
         case StepStatus.FINISHED:
             await services.runs.put_output(record.run_id, jsonable(outcome.values))

@@ -13,6 +13,7 @@ from durablegraph.errors import StaleHead
 from durablegraph.execution.recording import recording
 from durablegraph.execution.requests import Due, step_request
 from durablegraph.graphs.contract import Chunk, ChunkOutcome, StepOutcome
+from durablegraph.graphs.deadline import CutShort
 from durablegraph.graphs.describe import describe
 from durablegraph.graphs.fanout import chunks, may_fan_out, run_tasks
 from durablegraph.graphs.registry import LoadedGraph
@@ -78,12 +79,19 @@ async def _execute(
     number: int,
 ) -> ChunkOutcome:
     request = step_request(due, loaded.graph.config or {}, services.settings)
-    store, cache = services.items_for(loaded), services.cache_for(loaded)
     async with recording(services, due, chunk=number) as recorder:
-        if recorder is None:
-            return await run_tasks(loaded.graph, saver, request, chunk, store=store, cache=cache)
-        request, on_part = replace(request, stream=recorder.options), recorder.on_part
-        return await run_tasks(loaded.graph, saver, request, chunk, store=store, cache=cache, on_part=on_part)
+        if recorder is not None:
+            request = replace(request, stream=recorder.options)
+        return await run_tasks(
+            loaded.graph,
+            saver,
+            request,
+            chunk,
+            store=services.items_for(loaded),
+            cache=services.cache_for(loaded),
+            on_part=recorder.on_part if recorder is not None else None,
+            time_budget=services.time_budget,
+        )
 
 
 async def run_chunk(services: Services, call: TasksCall, now: datetime) -> dict[str, Any]:
@@ -108,6 +116,8 @@ async def run_chunk(services: Services, call: TasksCall, now: datetime) -> dict[
         outcome = await _execute(services, loaded, saver, Due(request, call.cursor), chunk, number=call.chunk)
     except StaleHead:
         return {"done": 0}  # the super-step was committed meanwhile: this is a late delivery
+    except CutShort:
+        return {"done": 0}  # what has not finished in time is left to the commit, which has a budget of its own
     if outcome.executed and not outcome.asking and not outcome.failures:
         names = {task.name for task in all_tasks if task.id in chunk.ids}
         services.paces.note(record.graph, names, time.monotonic() - began, now)

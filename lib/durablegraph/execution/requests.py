@@ -9,6 +9,9 @@ from durablegraph.model.messages import Cursor
 from durablegraph.model.records import RunRequest, WaitRecord
 from durablegraph.settings import Settings
 
+MOST_STEPS = 1000
+"""Super-steps that one activity executes at most, however quick they are."""
+
 
 @dataclass(frozen=True, slots=True)
 class Due:
@@ -23,6 +26,7 @@ class Due:
 def step_request(due: Due, own: Mapping[str, Any], settings: Settings) -> StepRequest:
     """The super-step to execute; `own` is the graph's own configuration."""
     asked, at = due.request, due.at
+    several = settings.steps_per_activity != 1
     kind: StepKind = "start" if at.stop is None else "advance"
     if due.wait is not None:
         kind = "resume" if due.wait.kind == "interrupt" else "proceed"
@@ -39,9 +43,21 @@ def step_request(due: Due, own: Mapping[str, Any], settings: Settings) -> StepRe
         context=asked.context,
         interrupt_before=asked.interrupt_before,
         interrupt_after=asked.interrupt_after,
-        steps=settings.steps_per_activity,
+        steps=MOST_STEPS if settings.steps_per_activity == "auto" else settings.steps_per_activity,
+        budget=settings.steps_budget_seconds if settings.steps_per_activity == "auto" else None,
+        fan_out_from=2 if several and settings.fan_out != "never" else None,
         replay=Replay(bound=at.replay["bound"], visited=tuple(at.replay["visited"])) if at.replay else None,
+        nested=settings.nested_steps,
+        inside=at.inside,
+        asked=due.wait.cursor.inside if due.wait is not None else None,
     )
+
+
+def place_of(wait: WaitRecord, called: Cursor) -> Cursor:
+    """Where a run is that uses the answers of `wait`: where it began, or since then further inside its subgraphs."""
+    if called.checkpoint != wait.cursor.checkpoint or (called.inside or "") < (wait.cursor.inside or ""):
+        return wait.cursor
+    return wait.cursor.model_copy(update={"inside": called.inside, "cut_short": called.cut_short})
 
 
 def graph_input(request: RunRequest) -> Any:

@@ -7,12 +7,16 @@ from typing import Any
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import Checkpoint, CheckpointMetadata, CheckpointTuple
 from langgraph.constants import START
+from langgraph.types import Command
 from typing_extensions import override
 
+from durablegraph.errors import StaleHead
 from durablegraph.graphs.contract import Replay, StepRequest
 from durablegraph.graphs.control import StepControl
-from durablegraph.graphs.internals import NULL_TASK_ID, Graph, namespace, upcoming, with_tasks_done
+from durablegraph.graphs.inside import Inside
+from durablegraph.graphs.internals import NULL_TASK_ID, Graph, namespace, statuses, upcoming, with_tasks_done
 from durablegraph.graphs.journal import COMMAND_STORED, RUN_KEY
+from durablegraph.graphs.nested import has_declared
 from durablegraph.graphs.plan import Run, replay_bound, stop_after
 from durablegraph.graphs.run_scoped import dropped, untracked
 from durablegraph.graphs.saver_view import Fence, Writes
@@ -42,13 +46,37 @@ class Attempt(Watching):
         self._source = head.metadata.get("source") if head else None
         self._clock = clock
         self._began = clock()
+        self.finished: set[str] = set()
+        self.inner_saves = 0
         self._dropped = untracked(graph) if run.resuming is None else frozenset()
+        self.inside = self._inside(run)
+
+    def _inside(self, run: Run) -> Inside | None:
+        """None where subgraphs are executed whole: when asked so, and in a run that travels in time."""
+        if not self._request.nested or run.addressed or run.replay is not None or not has_declared(self._graph):
+            return None
+        if isinstance(run.input, Command) and self._request.run_id is None:
+            return None  # such a call cannot be repeated: a bare answer would answer the next question too
+        given = run.input.resume if isinstance(run.input, Command) else None
+        return Inside(self._graph, self._request, self._control, answered=given if isinstance(given, dict) else ())
+
+    @property
+    def moved(self) -> bool:
+        """Whether this call has stored anything that the next one goes on from."""
+        return self.checkpoint is not None or self.inner_saves > 0 or bool(self.finished)
+
+    @property
+    def steps(self) -> int:
+        """How many super-steps this call has committed, those of subgraphs counted."""
+        return self.commits + (self.inside.commits if self.inside else 0)
 
     @override
     def loaded(self, config: RunnableConfig, found: CheckpointTuple | None) -> CheckpointTuple | None:
         seen = super().loaded(config, found)
         if namespace(config):
-            return seen
+            return self.inside.loaded(config, seen) if self.inside else seen
+        if self.inside:
+            self.inside.root_loaded(found)
         if self.stop is None:
             self._starts_from(found)
         if seen is not None and self._dropped:
@@ -65,7 +93,9 @@ class Attempt(Watching):
         self, config: RunnableConfig, metadata: CheckpointMetadata
     ) -> tuple[CheckpointMetadata, Fence | None] | None:
         if namespace(config):
-            return metadata, None
+            return self.inside.saving(config, metadata) if self.inside else (metadata, None)
+        if overtaken := next((error for error in self.broken if isinstance(error, StaleHead)), None):
+            raise overtaken  # inside a subgraph, where a retry policy or an error handler may have taken it for a fault
         if self._request.run_id is None:
             return metadata, self._fence
         stamped: Any = {**metadata, RUN_KEY: self._request.run_id}
@@ -74,7 +104,13 @@ class Attempt(Watching):
     @override
     def saved(self, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata) -> None:
         if namespace(config):
+            self.inner_saves += metadata.get("source") == "loop"
+            committed = self.inside is not None and self.inside.saved(config, checkpoint["id"], metadata)
+            if committed and self._spent():
+                self._control.end_inner_step()
             return
+        if self.inside:
+            self.inside.root_saved()
         before, self._source = self._source, metadata.get("source")
         self._fence = Fence(checkpoint["id"])
         self.checkpoint = checkpoint
@@ -88,10 +124,17 @@ class Attempt(Watching):
     def _enough(self, checkpoint: Checkpoint, step: int) -> bool:
         request = self._request
         return (
-            self.commits >= request.steps
+            self._control.inner_done
+            or self._spent()
             or (self.stop is not None and step + 1 > self.stop)
-            or (self.commits > 0 and request.budget is not None and self._clock() - self._began > request.budget)
             or (request.fan_out_from is not None and upcoming(self._graph, checkpoint) >= request.fan_out_from)
+        )
+
+    def _spent(self) -> bool:
+        """Whether the call has committed as much as it may."""
+        budget = self._request.budget
+        return self.steps >= self._request.steps or (
+            self.steps > 0 and budget is not None and self._clock() - self._began > budget
         )
 
     @override
@@ -101,4 +144,7 @@ class Attempt(Watching):
         if task_id == NULL_TASK_ID and self._request.kind == "start" and self._request.run_id:
             return [*writes, (COMMAND_STORED, self._request.run_id)]
         self.note_failures(writes, task_id)
+        status = statuses([(task_id, channel, value) for channel, value in writes]).get(task_id)
+        if status is not None and status.finished:
+            self.finished.add(task_id)
         return writes

@@ -113,6 +113,17 @@ class StepRequest:
     """Which stream parts are wanted; `None`: only what the outcome itself needs."""
     with_values: bool = False
     """Whether the outcome carries the state's values also when the run is not finished."""
+    nested: bool = False
+    """Whether a super-step of a declared subgraph counts as one of `steps`, so that the call may end inside it."""
+    inside: str | None = None
+    """What the last outcome said about the subgraphs of this super-step; their checkpoints up to there are known."""
+    asked: str | None = None
+    """For `resume` and `proceed`: the `inside` of the outcome that told of the questions or the breakpoint."""
+
+    @property
+    def continues(self) -> bool:
+        """Whether the call before this one ended inside a subgraph, with more to do there."""
+        return self.nested and self.inside is not None and self.inside != self.asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +180,10 @@ class StepOutcome:
     replay: Replay | None = None
     commanded: bool = False
     """A stored `Command` enters the next super-step, so that it cannot be fanned out."""
+    inside: str | None = None
+    """How far the declared subgraphs of the running super-step have come: their newest checkpoint's id."""
+    again: bool = False
+    """The call ended inside a subgraph and moved nothing else: the next request is the same one with this `inside`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ from durablegraph.graphs.contract import (
     TaskFailure,
 )
 from durablegraph.graphs.control import StepControl
+from durablegraph.graphs.deadline import CutShort, TimeBudget, within
 from durablegraph.graphs.faults import raise_fault
 from durablegraph.graphs.internals import (
     Graph,
@@ -89,18 +90,25 @@ async def run_tasks(
     cache: BaseCache[Any] | None = None,
     control: RunControl | None = None,
     on_part: OnPart | None = None,
+    time_budget: TimeBudget | None = None,
 ) -> ChunkOutcome:
     """Execute the tasks of a chunk and store their writes. Safe to deliver any number of times.
 
     `request` is the one that would execute the whole super-step: `expect` is its checkpoint; `resume` answers what the
     chunk's tasks ask. A finished task is not executed again, nor one that waits for an answer which is not given; one
-    that failed is. Raises `StaleHead` where the super-step is committed already; what tasks raise is in the outcome.
+    that failed is. Subgraphs are executed whole. Raises `StaleHead` where the super-step is committed already, and
+    `CutShort` at the end of `time_budget`; what tasks raise is in the outcome.
     """
     step = TaskStep(graph, saver, request, chunk, store=store, cache=cache, control=control)
-    async with aclosing(step.parts()) as parts:
-        async for part in parts:
-            if on_part is not None:
-                await on_part(part)
+
+    async def execute() -> None:
+        async with aclosing(step.parts()) as parts:
+            async for part in parts:
+                if on_part is not None:
+                    await on_part(part)
+
+    if not await within(time_budget, execute()):
+        raise CutShort((), moved=False, inside=request.inside)
     return step.outcome
 
 

@@ -13,6 +13,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph._internal._constants import (
     CONFIG_KEY_CHECKPOINT_MAP,
     CONFIG_KEY_RESUMING,
+    CONFIG_KEY_RUNTIME,
     CONFIG_KEY_STREAM,
     ERROR,
     ERROR_SOURCE_NODE,
@@ -23,6 +24,7 @@ from langgraph._internal._constants import (
     RESUME,
     TASKS,
 )
+from langgraph._internal._runnable import RunnableCallable, RunnableSeq
 from langgraph._internal._serde import build_serde_allowlist
 from langgraph._internal._typing import MISSING
 from langgraph.checkpoint.base import Checkpoint, CheckpointTuple, PendingWrite
@@ -34,6 +36,7 @@ from langgraph.pregel._read import PregelNode
 from langgraph.pregel._task_status import TaskStatus, read_task_statuses
 from langgraph.pregel._utils import is_xxh3_128_hexdigest
 from langgraph.pregel.protocol import StreamProtocol
+from langgraph.runtime import RunControl, Runtime
 from langgraph.types import Send
 
 __all__ = [
@@ -55,7 +58,9 @@ __all__ = [
     "listening",
     "moved_since_interrupt",
     "namespace",
+    "same_identity",
     "send_positions",
+    "set_control",
     "set_resuming",
     "statuses",
     "types_in",
@@ -104,6 +109,25 @@ def set_resuming(config: RunnableConfig, resuming: bool) -> None:  # noqa: FBT00
     config["configurable"][RESUMING] = resuming
 
 
+def set_control(config: RunnableConfig, control: RunControl) -> None:
+    """Give a nested loop's tasks another control than the loop's own, while it loads its checkpoint.
+
+    The loop has taken its own by then, and makes the configs of its tasks from this very mapping.
+    """
+    runtime = config["configurable"].get(CONFIG_KEY_RUNTIME)
+    if isinstance(runtime, Runtime):
+        config["configurable"][CONFIG_KEY_RUNTIME] = runtime.override(control=control)
+
+
+def same_identity(wrapper: Any, bound: Any) -> None:
+    """Let a runnable around a node's own be taken for it where cached writes are looked up."""
+    inner = bound.steps[0] if isinstance(bound, RunnableSeq) else bound
+    inner = inner.func if isinstance(inner, RunnableCallable) else inner
+    name = getattr(inner, "__qualname__", None) or getattr(inner, "__name__", None)
+    if name is not None:
+        wrapper.__qualname__, wrapper.__module__ = name, getattr(inner, "__module__", None)
+
+
 def moved_since_interrupt(checkpoint: Checkpoint) -> bool:
     """Whether a static breakpoint may stop at this checkpoint: not where the run was let go past it already."""
     seen: Mapping[str, Any] = checkpoint["versions_seen"].get(INTERRUPT, {})
@@ -126,7 +150,7 @@ def with_handlers_done(graph: Graph, found: CheckpointTuple) -> CheckpointTuple:
     """The tuple with the writes of each error handler that finished shown as those of the task that failed.
 
     LangGraph finds a failed task's handler again by a one-way hash, and runs it once more whenever it loads the
-    super-step. Only the root graph's handlers are recognised.
+    super-step.
     """
     handlers = _handlers(graph, found)
     if not handlers:
@@ -147,11 +171,12 @@ def _handlers(graph: Graph, found: CheckpointTuple) -> dict[str, str]:
     """Ids of the tasks that handle failures, each with the id of the task that failed."""
     made = {}
     step = str(found.metadata.get("step", -1) + 1)
+    inside = f"{place}|" if (place := namespace(found.config)) else ""
     checkpoint = unhexlify(found.checkpoint["id"].replace("-", ""))
     for task, channel, node in found.pending_writes or ():
         handler = graph.node_error_handler_map.get(node) if channel == ERROR_SOURCE_NODE else None
         if handler:
-            place = f"{node}:{task}|{handler}"
+            place = f"{inside}{node}:{task}|{handler}"
             made[_xxhash_str(checkpoint, place, step, handler, PUSH, "node_error_handler", task)] = task
     return made
 

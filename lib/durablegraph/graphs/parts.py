@@ -49,11 +49,10 @@ class Parts:
         """The part that the caller is to see of a chunk: one or none."""
         inside, mode, payload = self._opened(chunk)
         shown = self._shown(mode, payload) if not inside else None
-        if shown is not None:
-            if mode == CHECKPOINTS:
-                self._arrived(payload)
-            if shown == self._repeated:
-                return
+        if shown is not None and mode == CHECKPOINTS:
+            self._arrived(payload)
+        if self._told_before(inside, mode, payload, chunk) or (shown is not None and shown == self._repeated):
+            return
         if not inside and not self._keeps(chunk, mode, payload):
             return
         if self._options is None or (mode not in self._modes if self._many else mode != self._modes):
@@ -64,6 +63,11 @@ class Parts:
         """Whether a part of the root graph is this call's to show."""
         del chunk, mode, payload
         return True
+
+    def _told_before(self, inside: tuple[str, ...], mode: str, payload: Any, chunk: Any) -> bool:
+        """Whether the calls before this one have shown a part already."""
+        del inside, mode, payload, chunk
+        return False
 
     def _opened(self, chunk: Any) -> tuple[tuple[str, ...], str, Any]:
         if self._options is None:
@@ -116,7 +120,7 @@ class TaskParts(Parts):
             case "values":
                 asked = chunk.get("interrupts") if isinstance(chunk, dict) else None
                 return bool(asked or (isinstance(payload, dict) and payload.get(INTERRUPT)))
-            case "updates" if _from_cache(payload):
+            case "updates" if from_cache(payload):
                 return any(value is not None for key, value in payload.items() if not key.startswith("__"))
             case "updates":
                 return not isinstance(payload, dict) or payload.get(INTERRUPT) != ()
@@ -137,9 +141,9 @@ class CommitParts(Parts):
             mode, payload = "tasks", payload["payload"]
         if mode == "tasks":
             return payload["id"] not in self._executed
-        return mode != "updates" or not _from_cache(payload)
+        return mode != "updates" or not from_cache(payload)
 
 
-def _from_cache(payload: Any) -> bool:
+def from_cache(payload: Any) -> bool:
     """Whether an update is one that a finished task had stored."""
     return isinstance(payload, dict) and bool((payload.get("__metadata__") or {}).get("cached"))

@@ -30,11 +30,15 @@ def kept_within_run(channels: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def dropped(found: CheckpointTuple, names: frozenset[str]) -> CheckpointTuple:
-    """The checkpoint as a new run sees it: without the values that belong to the run before."""
+    """The checkpoint as a new run sees it: without the values that belong to the run before.
+
+    Nor their versions, by which a saver would find the values again for the next checkpoint.
+    """
     values = {name: value for name, value in found.checkpoint["channel_values"].items() if name not in names}
     if TASKS in values:
         values[TASKS] = [_without(send, names) for send in values[TASKS]]
-    checkpoint: Any = {**found.checkpoint, "channel_values": values}
+    versions = {name: version for name, version in found.checkpoint["channel_versions"].items() if name not in names}
+    checkpoint: Any = {**found.checkpoint, "channel_values": values, "channel_versions": versions}
     return found._replace(checkpoint=checkpoint)
 
 

@@ -25,12 +25,15 @@ from langgraph.store.base import BaseStore
 from durablegraph.errors import InvariantBroken, StepLimitReached
 from durablegraph.graphs.attempt import Attempt
 from durablegraph.graphs.calling import call_config, head_of, prepared
+from durablegraph.graphs.continued_parts import ContinuedParts
 from durablegraph.graphs.contract import OnPart, PendingTask, StepOutcome, StepRequest, StepStatus
 from durablegraph.graphs.control import StepControl
+from durablegraph.graphs.deadline import CutShort, TimeBudget, within
 from durablegraph.graphs.describe import describe, named, output
 from durablegraph.graphs.faults import raise_fault
 from durablegraph.graphs.internals import Graph, send_positions, statuses
 from durablegraph.graphs.journal import ANSWERED, STOPPED, mark_task
+from durablegraph.graphs.nested import with_inner_steps
 from durablegraph.graphs.parts import CommitParts, Parts
 from durablegraph.graphs.plan import Plan, Run, Tell, plan
 
@@ -46,6 +49,7 @@ async def run_superstep(
     cache: BaseCache[Any] | None = None,
     control: RunControl | None = None,
     on_part: OnPart | None = None,
+    time_budget: TimeBudget | None = None,
 ) -> StepOutcome:
     """Execute one super-step and commit it; on a second delivery say what the first one did.
 
@@ -54,13 +58,19 @@ async def run_superstep(
     `on_part` is awaited with each stream part that `request.stream` asks for.
 
     Raises `NodeFailed` (the graph's exception is its cause), `StepLimitReached`, and `StaleHead` where another attempt
-    committed. What the saver itself raises passes through as it is.
+    committed; `CutShort` at the end of `time_budget`, after which the same request goes on where this call was. What
+    the saver itself raises passes through as it is.
     """
     step = SuperStep(graph, saver, request, store=store, cache=cache, control=control)
-    async with aclosing(step.parts()) as parts:
-        async for part in parts:
-            if on_part is not None:
-                await on_part(part)
+
+    async def execute() -> None:
+        async with aclosing(step.parts()) as parts:
+            async for part in parts:
+                if on_part is not None:
+                    await on_part(part)
+
+    if not await within(time_budget, execute(), step.end_inner_step, step.note_executing):
+        raise step.cut_short()
     return step.outcome
 
 
@@ -86,6 +96,8 @@ class SuperStep:
         self._control = StepControl(control)
         self._clock = clock
         self._outcome: StepOutcome | None = None
+        self._began: tuple[Attempt, Parts] | None = None
+        self._executing: tuple[str, ...] = ()
 
     @property
     def outcome(self) -> StepOutcome:
@@ -94,12 +106,31 @@ class SuperStep:
             raise InvariantBroken("A super-step's outcome was read before its parts were iterated to their end.")
         return self._outcome
 
+    def end_inner_step(self) -> None:
+        """Stop the declared subgraphs of the running super-step at the end of theirs, where the request is `nested`."""
+        if self._began is not None and self._began[0].inside is not None:
+            self._control.end_inner_step()
+
+    def note_executing(self) -> None:
+        """Remember which nodes are executing: those of subgraphs where they are known, else the root graph's."""
+        if self._began is not None:
+            attempt, seen = self._began
+            tasks = seen.last["tasks"] if seen.last else ()
+            nodes = tuple(str(task["name"]) for task in tasks if task["id"] not in attempt.finished)
+            self._executing = (attempt.inside.executing if attempt.inside else ()) or nodes
+
+    def cut_short(self) -> CutShort:
+        """What a call came to that was cancelled."""
+        attempt = self._began[0] if self._began else None
+        inside = attempt.inside.newest if attempt and attempt.inside else self._request.inside
+        return CutShort(self._executing, moved=attempt is not None and attempt.moved, inside=inside)
+
     async def parts(self) -> AsyncGenerator[Any, None]:
         """Do it, yielding the stream parts that the request asks for. To be iterated once."""
         request = self._request
         head = await self._saver.aget_tuple(head_of(self._request.thread_id))
         decided = await plan(self._saver, request, head)
-        if isinstance(decided, Tell) or decided.look:
+        if isinstance(decided, Tell) or (decided.look and not request.continues):
             told = await self._tell(decided, head)
             if isinstance(decided, Tell) or told.status is not StepStatus.ADVANCE:
                 self._outcome = told
@@ -109,14 +140,16 @@ class SuperStep:
             await self._mark(head, ANSWERED, decided.answering)
         attempt = Attempt(self._graph, request, head, self._control, run=decided, clock=self._clock)
         attempt.before_save = request.stream.before_save if request.stream else None
-        seen = self._seen(head)
+        seen = self._seen(head, attempt)
+        self._began = attempt, seen
         async with aclosing(self._run(decided, attempt, seen)) as wanted:
             async for part in wanted:
                 yield part
 
     async def _run(self, run: Run, attempt: Attempt, seen: Parts) -> AsyncGenerator[Any, None]:
         drained = False
-        graph = prepared(self._graph, self._saver, attempt, stop=run.stop, store=self._store, cache=self._cache)
+        graph = with_inner_steps(self._graph, attempt.inside) if attempt.inside else self._graph
+        graph = prepared(graph, self._saver, attempt, stop=run.stop, store=self._store, cache=self._cache)
         config = call_config(self._request, resuming=run.resuming, addressed=run.addressed)
         stream = graph.astream(run.input, config, **self._options(seen))
         try:
@@ -126,15 +159,17 @@ class SuperStep:
                         yield part
         except GraphDrained as error:
             drained = True
-            if not self._control.step_done and self._control.drained_by_caller is None:
+            if not self._control.drain_is_known:
                 raise_fault(error, attempt, seen)  # a node drained a graph of its own
         except Exception as error:  # noqa: BLE001 -- sorted into the graph's faults and everybody else's
             raise_fault(error, attempt, seen)
         self._outcome = await self._ended(attempt, seen, drained=drained)
 
-    def _seen(self, head: CheckpointTuple | None) -> Parts:
+    def _seen(self, head: CheckpointTuple | None, attempt: Attempt) -> Parts:
         request = self._request
         repeated = request.expect if request.kind == "advance" else None
+        if attempt.inside and request.continues:
+            return ContinuedParts(request.stream, repeated=repeated, inside=attempt.inside)
         if request.fanned_out and head is not None:
             return CommitParts(request.stream, repeated=repeated, executed=statuses(head.pending_writes))
         return Parts(request.stream, repeated=repeated)
@@ -181,11 +216,15 @@ class SuperStep:
             raise InvariantBroken("LangGraph ended a run without showing the checkpoint that it is at.")
         if (drained and self._control.step_done) or not seen.last["tasks"]:
             outcome = self._shown(attempt, seen.last, finished=not drained)
+        elif drained and self._control.inner_done and self._control.drained_by_caller is None:
+            outcome = replace(self._shown(attempt, seen.last, finished=False), again=attempt.checkpoint is None)
         else:
             outcome = await self._stopped(attempt.stop, drained=drained)
         if attempt.checkpoint is not None:
             self._within_limit(outcome, outcome.step, attempt.stop, executed=seen.executed)
-        return replace(outcome, commits=attempt.commits, executed=True, replay=attempt.replay)
+        inside = attempt.inside.newest if attempt.inside else None
+        executed = attempt.inside.executed if attempt.inside else True
+        return replace(outcome, commits=attempt.commits, executed=executed, replay=attempt.replay, inside=inside)
 
     def _shown(self, attempt: Attempt, last: Mapping[str, Any], *, finished: bool) -> StepOutcome:
         """The outcome that the last part of the stream tells: nothing is loaded again."""

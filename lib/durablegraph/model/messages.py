@@ -28,7 +28,9 @@ class Cursor(Message):
     `checkpoint` is the id of the thread's head that the last call saw (None before the first super-step), `step` its
     number, `stop` the absolute step at which the run's recursion limit is reached. `replay` is what a run that was
     started from an earlier checkpoint remembers about subgraphs. `head` is the saver's token of the last commit: the
-    worker that made it need not read the head again.
+    worker that made it need not read the head again. `inside` is the newest checkpoint of the subgraphs of the running
+    super-step, where a call ended inside it. `cut_short` counts the calls in a row that ran out of time and moved
+    nothing.
     """
 
     checkpoint: str | None = None
@@ -36,6 +38,8 @@ class Cursor(Message):
     stop: int | None = None
     replay: dict[str, Any] | None = None
     head: str | None = None
+    inside: str | None = None
+    cut_short: int = 0
 
 
 class Ticket(Message):

@@ -67,6 +67,7 @@ def taken(graph: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Call | 
         interrupt_before=options.pop("interrupt_before", None),
         interrupt_after=options.pop("interrupt_after", None),
         steps=STEPS,
+        nested=MODE == "nested",
         stream=StreamOptions(
             modes=graph.stream_mode if modes is None else modes,
             subgraphs=options.pop("subgraphs", False),

@@ -43,7 +43,7 @@ async def stepwise(call: Call) -> AsyncIterator[Any]:
             return
         if call.control is not None and call.control.drain_requested:
             raise GraphDrained(call.control.drain_reason or "shutdown")
-        request = after(call.start, outcome)
+        request = replace(request, inside=outcome.inside) if outcome.again else after(call.start, outcome)
 
 
 def after(start: StepRequest, outcome: Any) -> StepRequest:
@@ -53,6 +53,7 @@ def after(start: StepRequest, outcome: Any) -> StepRequest:
         expect=outcome.checkpoint_id,
         stop=outcome.stop,
         replay=outcome.replay,
+        inside=outcome.inside,
         input=None,
     )
 

@@ -19,14 +19,24 @@ def answers(case):
     return answer
 
 
-@pytest.mark.parametrize(("fan_out", "deliveries"), [("never", 1), ("never", 2), ("always", 1), ("always", 2)])
+@pytest.mark.parametrize(
+    ("fan_out", "deliveries", "nested"),
+    [
+        ("never", 1, False),
+        ("never", 1, True),
+        ("never", 2, True),
+        ("always", 1, True),
+        ("always", 2, True),
+        ("always", 2, False),
+    ],
+)
 @pytest.mark.parametrize("name", list(CASES))
-async def test_a_durable_run_equals_a_plain_one(name, fan_out, deliveries, tmp_path):
+async def test_a_durable_run_equals_a_plain_one(name, fan_out, deliveries, nested, tmp_path):
     case = CASES[name]
     plain = await run_plainly(case, tmp_path / "plain")
     built = case.build()
     graph = counting(built.compile() if isinstance(built, StateGraph) else built, tmp_path / "durable")
-    services = services_for(graph, fan_out=fan_out)
+    services = services_for(graph, fan_out=fan_out, nested_steps=nested)
     for number, given in enumerate((case.input, *case.later)):
         run = Durably(services, cut=2, deliveries=deliveries, run_id=f"run{number}")
         config = dict(case.config)

@@ -2,6 +2,7 @@
 
 import operator
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -50,12 +51,15 @@ class Driver:
 
     def request(self, kind: str, **changes: Any) -> StepRequest:
         place = {} if kind == "start" else {"expect": self.last.checkpoint_id, "stop": self.last.stop}
-        if kind != "start" and self.last.replay is not None:
-            place["replay"] = self.last.replay
+        if kind != "start":
+            place |= {"inside": self.last.inside, "replay": self.last.replay}
+        if kind in {"resume", "proceed"}:
+            place["asked"] = self.last.inside
         return StepRequest(**{"expect": None, **self.fixed, "kind": kind, **place, **changes})
 
     async def deliver(self, request: StepRequest) -> StepOutcome:
         """Deliver until a delivery survives."""
+        self.sent = request
         for _ in range(10):
             try:
                 outcome = await run_superstep(self.graph, self.saver, request, on_part=self._keep, **self.also)
@@ -79,6 +83,8 @@ class Driver:
     async def run_on(self, *, answers: Callable[[Any], Any] | None = None, twice: bool = False) -> Any:
         while self.last.status is not StepStatus.FINISHED:
             match self.last.status:
+                case StepStatus.ADVANCE if self.last.again:
+                    request = replace(self.sent, inside=self.last.inside)
                 case StepStatus.ADVANCE:
                     request = self.request("advance")
                 case StepStatus.BREAKPOINT:
@@ -95,7 +101,7 @@ class Driver:
             self.parts, parts = [], self.parts
             again = await self.deliver(request)
             self.parts = parts
-            assert _told(again) == _told(outcome)
+            assert _told(again) == _told(outcome), (again, outcome)
             assert not again.executed
             self.outcomes.pop()
 
@@ -107,7 +113,9 @@ class Driver:
 
 
 def _told(outcome: StepOutcome) -> tuple[Any, ...]:
-    return (outcome.status, outcome.checkpoint_id, outcome.step, outcome.stop, outcome.next, outcome.interrupts)
+    interrupts = () if outcome.status is StepStatus.ADVANCE else outcome.interrupts
+    place = (outcome.status, outcome.checkpoint_id, outcome.step, outcome.stop, sorted(outcome.next))
+    return (*place, outcome.inside if outcome.again else None, interrupts)
 
 
 async def history(graph: Any, saver: BaseCheckpointSaver[Any], at: Any) -> list[tuple[Any, Any, Any]]:

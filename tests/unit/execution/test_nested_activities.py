@@ -1,0 +1,128 @@
+"""Activities end inside subgraphs, at their time budget, and after as many super-steps as the owner allows."""
+
+import asyncio
+from collections import Counter
+
+import pytest
+
+from durablegraph.errors import ConfigurationError
+from durablegraph.execution.budget import OVERRIDE, TRIES, time_budget
+from durablegraph.graphs.deadline import TimeBudget
+from durablegraph.settings import Settings
+from tests.support.catalogue import CASES
+from tests.unit.execution.durably import Durably, services_for
+from tests.unit.graphs.driving import chain
+
+
+def counted(count, name, seconds=0.0):
+    async def node(_):
+        count[name] += 1
+        await asyncio.sleep(seconds)
+        return {"out": [name]}
+
+    return node
+
+
+def agent(count, *, slow=0.0):
+    sub = chain(*((f"s{at}", counted(count, f"s{at}", slow)) for at in range(5)))
+    return chain(("a", counted(count, "a")), ("sub", sub), ("b", counted(count, "b")))
+
+
+@pytest.mark.parametrize(("deliveries", "cut"), [(1, 20), (2, 20), (1, 2), (2, 1)])
+async def test_a_chain_with_a_subgraph_of_five_steps_takes_an_activity_a_step_and_runs_each_node_once(deliveries, cut):
+    count = Counter()
+    run = Durably(services_for(agent(count)), cut=cut, deliveries=deliveries)
+    await run.start({"out": []})
+    assert (await run.carry()).status == "completed"
+    assert set(count.values()) == {1}
+    assert len(run.decisions) == 7
+
+
+async def test_without_nested_steps_a_subgraph_is_one_activity():
+    run = Durably(services_for(agent(Counter()), nested_steps=False))
+    await run.start({"out": []})
+    await run.carry()
+    assert len(run.decisions) == 3
+
+
+async def test_auto_executes_as_many_steps_as_fit():
+    count = Counter()
+    run = Durably(services_for(agent(count), steps_per_activity="auto", steps_budget_seconds=600))
+    await run.start({"out": []})
+    await run.carry()
+    assert len(run.decisions) == 1
+    assert set(count.values()) == {1}
+
+
+async def test_auto_stops_beginning_steps_when_the_budget_is_spent():
+    run = Durably(services_for(agent(Counter(), slow=0.01), steps_per_activity="auto", steps_budget_seconds=0.001))
+    await run.start({"out": []})
+    await run.carry()
+    assert len(run.decisions) == 7
+
+
+async def test_auto_leaves_several_tasks_to_a_fan_out():
+    case = CASES["nested_beside_nested"]
+    services = services_for(case.build(), steps_per_activity="auto", steps_budget_seconds=600, fan_out="always")
+    run = Durably(services)
+    await run.start(case.input)
+    assert (await run.carry()).status == "completed"
+    assert [decision["do"] for decision in run.decisions] == ["fan_out", "finish"]
+
+
+async def test_a_node_that_alone_needs_longer_than_the_budget_fails_the_run_after_a_few_attempts():
+    count = Counter()
+    graph = chain(("a", counted(count, "a")), ("slow", counted(count, "slow", 60)), ("b", counted(count, "b")))
+    services = services_for(graph)
+    services.time_budget = TimeBudget(soft=0.1, hard=0.2)
+    run = Durably(services)
+    await run.start({"out": []})
+    record = await run.carry()
+    assert record.status == "failed"
+    assert (record.error.type, record.error.node) == ("TimeBudgetSpent", "slow")
+    for told in ("'slow'", "0.2 s", f"{TRIES} attempts", "functionTimeout", "DURABLEGRAPH_ACTIVITY_SECONDS"):
+        assert told in record.error.message
+    assert count["slow"] >= TRIES
+    assert count["b"] == 0
+
+
+@pytest.mark.parametrize("fan_out", ["never", "always"])
+async def test_a_finished_sibling_keeps_its_writes_when_the_budget_ends(fan_out):
+    count = Counter()
+
+    async def slow(_):
+        count["slow"] += 1
+        await asyncio.sleep(60 if count["slow"] == 1 else 0)
+        return {"out": ["slow"]}
+
+    graph = chain(("quick", counted(count, "quick")))
+    builder = graph.builder
+    builder.add_node("slow", slow)
+    builder.add_edge("__start__", "slow")
+    services = services_for(builder.compile(), fan_out=fan_out)
+    services.time_budget = TimeBudget(soft=0.5, hard=1)
+    run = Durably(services)
+    await run.start({"out": []})
+    assert (await run.carry()).status == "completed"
+    assert count == {"quick": 1, "slow": 2}
+    assert sorted(await run.output() or {}) == ["out"]
+
+
+def test_the_budget_is_nine_tenths_of_what_the_host_allows(tmp_path):
+    (tmp_path / "host.json").write_text('{"functionTimeout": "00:10:00"}')
+    assert time_budget(Settings(), {}, tmp_path) == TimeBudget(soft=270, hard=540)
+    assert time_budget(Settings(), {OVERRIDE: "1.00:00:00"}, tmp_path).hard == pytest.approx(0.9 * 86_400)
+    assert time_budget(Settings(activity_seconds=7), {OVERRIDE: "00:10:00"}, tmp_path).hard == 7
+
+
+@pytest.mark.parametrize("document", ["{}", '{"functionTimeout": "-1"}', "[]"])
+def test_no_limit_of_the_host_is_no_budget(document, tmp_path):
+    (tmp_path / "host.json").write_text(document)
+    assert time_budget(Settings(), {}, tmp_path) is None
+    assert time_budget(Settings(), {}, tmp_path / "nowhere") is None
+
+
+def test_a_host_json_that_is_none_is_refused(tmp_path):
+    (tmp_path / "host.json").write_text("{")
+    with pytest.raises(ConfigurationError, match="DURABLEGRAPH_ACTIVITY_SECONDS"):
+        time_budget(Settings(), {}, tmp_path)
