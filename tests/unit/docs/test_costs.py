@@ -92,6 +92,11 @@ async def test_a_start_and_a_super_step_cost_what_the_page_says() -> None:
     assert (many - few).total() <= 20 * told("a super-step").total() + 1, "segments are sealed now and then"
 
 
+async def test_a_whole_run_costs_what_the_page_says() -> None:
+    started, rest = await carried(1)
+    assert started + rest == told("a run of one super-step, start and all")
+
+
 async def test_an_event_log_costs_what_the_page_says() -> None:
     modes = ("updates", "values", "messages", "custom", "tasks")
     (_, plain_few), (_, plain_many) = await carried(20), await carried(40)

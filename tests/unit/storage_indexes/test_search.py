@@ -119,7 +119,7 @@ async def test_a_rare_facet_is_not_waited_for_by_reading_a_frequent_one() -> Non
     page = await RunStore(store).search(wanted, limit=20)
     assert [record.run_id for record in page.records] == [found[17].run_id]
     assert page.next is None
-    assert listed < 2100
+    assert listed < 1100
 
 
 async def test_two_frequent_things_that_never_meet_give_empty_pages_that_lead_to_the_end() -> None:
@@ -131,15 +131,16 @@ async def test_two_frequent_things_that_never_meet_give_empty_pages_that_lead_to
         found.append(run(number, chance, graph=graph, status=status))
     found[0] = found[0].model_copy(update={"status": RunStatus.FAILED})
     store = await stored(found)
-    pages, after = 0, None
+    sizes, seen, after = [], [], None
     while True:
         page = await RunStore(store).search(Filter(graph="g", status="failed"), after=after, limit=20)
-        pages, after = pages + 1, page.next
-        if after is None:
+        sizes.append(len(page.records))
+        seen += page.records
+        if (after := page.next) is None:
             break
-        assert page.records == []
-    assert [record.run_id for record in page.records] == [found[0].run_id]
-    assert 1 < pages < 12
+    assert [record.run_id for record in seen] == [found[0].run_id]
+    assert sizes[:8] == [0] * 8
+    assert len(sizes) <= 12
 
 
 async def test_pages_stay_where_they_are_while_new_runs_arrive() -> None:

@@ -17,7 +17,7 @@ from durablegraph.storage.items.parallel import in_parallel
 
 _FACETS: Final = 3
 """As many are read; whether an entry stands in more, its note tells."""
-_STRETCH: Final = 1000
+_STRETCH: Final = 500
 """Entries that are read of each of several facets."""
 _END: Final = "~"
 """After every position."""
