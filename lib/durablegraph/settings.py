@@ -24,7 +24,7 @@ class Settings(BaseSettings):
     )
     steps_per_activity: Annotated[int, Field(ge=1, le=1000)] | Literal["auto"] = Field(
         default=1,
-        description="Super-steps an activity executes (1 to 1000), each committed by itself; `auto`: all that fit in time.",
+        description="Super-steps an activity executes (1 to 1000), each committed by itself; `auto`: all that fit.",
     )
     steps_budget_seconds: Annotated[float, Field(gt=0)] = Field(
         default=1.0, description="Seconds after which an activity begins no further super-step, where they are `auto`."

@@ -67,7 +67,7 @@ class Inside:
     def loaded(self, config: RunnableConfig, found: CheckpointTuple | None) -> CheckpointTuple | None:
         """What the loop of a nested graph gets to see; its limit, its control and its place are set on the way."""
         inside = namespace(config)
-        config["recursion_limit"] = self._whole_limit(config)
+        config.update(self.whole(config))
         graph = graph_in(self._graph, inside)
         if graph is None or config["configurable"].get("checkpoint_id"):
             return found
@@ -148,7 +148,8 @@ class Inside:
         if inside not in self._heads:
             return metadata, None
         stop = self._stops[inside]
-        stamped: Any = metadata if stop == self._whole_limit_of(inside, config) else {**metadata, STOP_KEY: stop}
+        limit = self._limits[inside][0] if inside in self._limits else config["recursion_limit"]
+        stamped: Any = metadata if stop == limit else {**metadata, STOP_KEY: stop}
         return stamped, Fence(self._heads[inside])
 
     def saved(self, config: RunnableConfig, checkpoint_id: str, metadata: CheckpointMetadata) -> bool:
@@ -191,16 +192,16 @@ class Inside:
     def whole(self, config: RunnableConfig) -> RunnableConfig:
         """See `Entering`."""
         limit = self._whole_limit(config)
-        return config if limit == config.get("recursion_limit") else {**config, "recursion_limit": limit}
+        return config if limit in {None, config.get("recursion_limit")} else {**config, "recursion_limit": limit}
 
-    def _whole_limit_of(self, inside: str, config: RunnableConfig) -> int:
-        return self._limits[inside][0] if inside in self._limits else config["recursion_limit"]
+    def _whole_limit(self, config: RunnableConfig) -> int | None:
+        """The limit that a task was given before its loop's own was lowered; None where it is LangGraph's default.
 
-    def _whole_limit(self, config: RunnableConfig) -> int:
-        """The limit that a task was given before its loop's own was lowered."""
-        limit: int = config.get("recursion_limit", 0)  # LangGraph's merging of configs leaves out a zero
+        LangGraph's merging of configs leaves out its default, and a zero.
+        """
+        limit = config.get("recursion_limit")
         place = namespace(config)
         for around, (whole, left) in self._limits.items():
-            if left == limit and place.startswith(f"{around}|"):
+            if left == (limit or 0) and place.startswith(f"{around}|"):
                 return whole
         return limit
