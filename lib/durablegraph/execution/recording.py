@@ -44,6 +44,7 @@ class Recorder:
         self._delay = delay
         self._base = due.at.checkpoint
         self._step = _step(due, chunk)
+        self._within = _inside(due) if self._base is None else ""  # of the head that LangGraph will tell first
         self._commits = ""
         self._by = uuid.uuid4().hex[:12]
         self._told = 0
@@ -77,7 +78,7 @@ class Recorder:
         elif mode == "checkpoints" and payload["metadata"].get("source") != "input":
             at = str(payload["config"]["configurable"]["checkpoint_id"])
             if at != self._base:
-                self._base = self._step = at
+                self._base, self._step, self._within = at, at + self._within, ""
 
     async def before_save(self, checkpoint: str | None) -> None:
         """Append what was told until now; `checkpoint` is the one that is saved next.
@@ -131,12 +132,17 @@ class Recorder:
 _ORDER: Final[tuple[StreamMode, ...]] = ("values", "updates", "messages", "custom", "checkpoints", "tasks", "debug")
 
 
+def _inside(due: Due) -> str:
+    """How far the subgraphs of the running super-step have come, for a call that begins there."""
+    inside = getattr(due.at, "inside", None)
+    return f":{inside}" if inside else ""
+
+
 def _step(due: Due, chunk: int | None) -> str:
     """The name of what is executed: the same for its repetitions, another one for everything else in the run."""
     at = due.at.checkpoint or "start"
-    inside = f":{at_}" if (at_ := getattr(due.at, "inside", None)) else ""
     wait = f"@{due.wait.wait}" if due.wait is not None else ""
-    return f"{at}{inside}{wait}" + (f"/{chunk}" if chunk is not None else "")
+    return f"{at}{_inside(due)}{wait}" + (f"/{chunk}" if chunk is not None else "")
 
 
 def _asks(values: Any) -> bool:
