@@ -13,7 +13,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from durablegraph.errors import ConfigurationError, InvariantBroken, NodeFailed, RequestError, RunError, TimeBudgetSpent
 from durablegraph.execution.budget import TRIES
-from durablegraph.execution.fanning import SHOWN_NEXT, look, plan, shown
+from durablegraph.execution.fanning import SHOWN_NEXT, asked, plan, shown
 from durablegraph.execution.recording import recording, tell
 from durablegraph.execution.requests import Due, place_of, step_request
 from durablegraph.execution.thinning import thin
@@ -104,7 +104,7 @@ async def _step(services: Services, record: RunRecord, due: Due, now: datetime, 
         request = step_request(due, loaded.graph.config or {}, services.settings)
         if fanned and (failed := await services.runs.failure(record.run_id, due.at.checkpoint or "")):
             return await _failed(services, record, due, failed, now)
-        outcome = await _asked(loaded, saver, request) if fanned else None
+        outcome = await asked(loaded, saver, request) if fanned else None
         if outcome is None:
             outcome = await _execute(services, loaded, saver, due, replace(request, fanned_out=fanned))
         await thin(saver, record.thread_id, services.settings.keep_last, due.at, outcome)
@@ -150,17 +150,6 @@ async def _cut_short(services: Services, record: RunRecord, due: Due, cut: CutSh
     return await _failed(
         services, record, due, _failure(error, type(error).__name__, cut.nodes[0] if cut.nodes else None), now
     )
-
-
-async def _asked(loaded: LoadedGraph, saver: BaseCheckpointSaver[Any], request: StepRequest) -> StepOutcome | None:
-    """After a fan-out: the outcome when tasks ask something or stopped, None when the super-step can be committed.
-
-    A commit would execute the tasks that wait for an answer once more.
-    """
-    outcome = await look(loaded, saver, request.thread_id, request.stop)
-    if outcome is None or outcome.checkpoint_id != request.expect:
-        return None
-    return outcome if outcome.status in {StepStatus.INTERRUPTED, StepStatus.BREAKPOINT} else None
 
 
 def _failure(error: Exception, kind: str, node: str | None = None) -> RunFailure:

@@ -12,10 +12,12 @@ from langgraph.errors import InvalidUpdateError
 from durablegraph.errors import StaleHead
 from durablegraph.execution.recording import recording
 from durablegraph.execution.requests import Due, step_request
-from durablegraph.graphs.contract import Chunk, ChunkOutcome, StepOutcome
+from durablegraph.graphs.calling import head_of
+from durablegraph.graphs.chunking import Found, chunk_at
+from durablegraph.graphs.contract import Chunk, ChunkOutcome, StepOutcome, StepRequest, StepStatus
 from durablegraph.graphs.deadline import CutShort
-from durablegraph.graphs.describe import describe
-from durablegraph.graphs.fanout import chunks, may_fan_out, run_tasks
+from durablegraph.graphs.describe import describe, stands_still
+from durablegraph.graphs.fanout import may_fan_out, run_tasks
 from durablegraph.graphs.registry import LoadedGraph
 from durablegraph.model.messages import Cursor, FanOut, TasksCall
 from durablegraph.model.records import RunFailure, RunRecord
@@ -59,14 +61,19 @@ def plan(
     )
 
 
-async def look(
-    loaded: LoadedGraph, saver: BaseCheckpointSaver[Any], thread_id: str, stop: int | None
-) -> StepOutcome | None:
-    """The thread's head; None where the writes of its finished tasks contradict each other, as the commit will tell."""
-    try:
-        return await describe(loaded.graph, saver, thread_id, stop=stop or 0)
-    except InvalidUpdateError:
+async def asked(loaded: LoadedGraph, saver: BaseCheckpointSaver[Any], request: StepRequest) -> StepOutcome | None:
+    """After a fan-out: the outcome when tasks ask something or stopped, None when the super-step can be committed.
+
+    A commit would execute the tasks that wait for an answer once more.
+    """
+    head = await saver.aget_tuple(head_of(request.thread_id))
+    if head is None or head.checkpoint["id"] != request.expect or not stands_still(head):
         return None
+    try:
+        outcome = await describe(loaded.graph, saver, request.thread_id, stop=request.stop or 0)
+    except InvalidUpdateError:
+        return None  # writes of finished tasks contradict each other, as the commit will tell
+    return outcome if outcome.status in {StepStatus.INTERRUPTED, StepStatus.BREAKPOINT} else None
 
 
 async def _execute(
@@ -106,22 +113,32 @@ async def run_chunk(services: Services, call: TasksCall, now: datetime) -> dict[
     record = found.value
     loaded = await services.graphs.load(record.graph)
     saver = services.attempt(loaded, record.thread_id, None, shared=True)
-    head = await look(loaded, saver, record.thread_id, call.cursor.stop)
-    if head is None or head.checkpoint_id != call.cursor.checkpoint:
+    mine = await _chunk(loaded, saver, record, call)
+    if mine is None:
         return {"done": 0}
-    all_tasks = [replace(task, done=False) for task in head.tasks]
-    chunk = chunks(all_tasks, call.size)[call.chunk]
     began = time.monotonic()
     try:
-        outcome = await _execute(services, loaded, saver, Due(request, call.cursor), chunk, number=call.chunk)
+        outcome = await _execute(services, loaded, saver, Due(request, call.cursor), mine.chunk, number=call.chunk)
     except StaleHead:
         return {"done": 0}  # the super-step was committed meanwhile: this is a late delivery
     except CutShort:
         return {"done": 0}  # what has not finished in time is left to the commit, which has a budget of its own
     if outcome.executed and not outcome.asking and not outcome.failures:
-        names = {task.name for task in all_tasks if task.id in chunk.ids}
-        services.paces.note(record.graph, names, time.monotonic() - began, now)
+        services.paces.note(record.graph, set(mine.names), time.monotonic() - began, now)
     for failure in outcome.failures:
         told = RunFailure(type=failure.type, message=failure.message, node=failure.node)
-        await services.runs.put_failure(record.run_id, head.checkpoint_id, failure.id, told)
+        await services.runs.put_failure(record.run_id, mine.head, failure.id, told)
     return {"done": len(outcome.finished)}
+
+
+async def _chunk(
+    loaded: LoadedGraph, saver: BaseCheckpointSaver[Any], record: RunRecord, call: TasksCall
+) -> Found | None:
+    """The chunk that is asked for; None when its super-step is committed, or cannot be told as the commit will tell."""
+    head = await saver.aget_tuple(head_of(record.thread_id))
+    if head is None or head.checkpoint["id"] != call.cursor.checkpoint:
+        return None
+    try:
+        return await chunk_at(loaded.graph, saver, head, call.chunk, call.size)
+    except InvalidUpdateError:
+        return None

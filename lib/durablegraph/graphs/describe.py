@@ -34,6 +34,12 @@ from durablegraph.graphs.saver_view import watched
 from durablegraph.graphs.watching import Watching
 
 
+def stands_still(head: CheckpointTuple) -> bool:
+    """Whether a task of the super-step after `head` asked something or stopped: only then `describe` need be asked."""
+    asking = any(status.pending_interrupts for status in statuses(head.pending_writes).values())
+    return asking or bool(marked(head, STOPPED))
+
+
 @dataclass(frozen=True, slots=True)
 class _Look:
     """What LangGraph would do next. `stopped`: it would stop at a static breakpoint before that."""

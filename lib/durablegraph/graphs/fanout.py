@@ -145,7 +145,7 @@ class TaskStep:
     async def parts(self) -> AsyncGenerator[Any, None]:
         """Do it, yielding the stream parts of these tasks. To be iterated once."""
         found = await self._saver.aget_tuple(head_of(self._request.thread_id))
-        head = _planned(self._request, found)
+        head = _without_others(self._graph, _planned(self._request, found), self._chunk)
         watching = TaskWatch(self._graph, head, self._control, self._chunk, replay=self._request.replay)
         watching.before_save = self._request.stream.before_save if self._request.stream else None
         opened = watching.open_tasks(self._request)
@@ -212,6 +212,19 @@ def _planned(request: StepRequest, found: CheckpointTuple | None) -> CheckpointT
         f"Thread {request.thread_id!r} is at checkpoint {found.checkpoint['id'] if found else None}, but the tasks "
         f"belong to {request.expect}: the super-step is committed, or the thread was changed. Nothing was executed."
     )
+
+
+def _without_others(graph: Graph, head: CheckpointTuple, chunk: Chunk) -> CheckpointTuple:
+    """The checkpoint without what the tasks of other chunks put into the state: a thousand tasks' writes sort slowly.
+
+    Everything special stays: what tasks returned that ours have called, what they asked, our marks. So does everything
+    where an error handler may be among the others: it acts for the task that failed.
+    """
+    if graph.node_error_handler_map:
+        return head
+    known = {*chunk.ids, *chunk.fence}
+    kept = [write for write in head.pending_writes or () if write[0] in known or write[1].startswith("__")]
+    return head._replace(pending_writes=kept)
 
 
 def _failures(error: Exception, watching: TaskWatch, seen: Parts) -> tuple[TaskFailure, ...]:

@@ -60,6 +60,7 @@ __all__ = [
     "namespace",
     "same_identity",
     "send_positions",
+    "sends_in",
     "set_control",
     "set_resuming",
     "statuses",
@@ -218,13 +219,18 @@ def is_resume_map(resume: object) -> TypeGuard[dict[str, Any]]:
     return isinstance(resume, dict) and all(is_xxh3_128_hexdigest(key) for key in resume)
 
 
+def sends_in(graph: Graph, checkpoint: Checkpoint) -> list[int]:
+    """The positions of the pending `Send`s that make tasks: LangGraph ignores one to an unknown node."""
+    pending: Iterable[Any] = checkpoint["channel_values"].get(TASKS) or ()
+    return [at for at, send in enumerate(pending) if isinstance(send, Send) and send.node in graph.nodes]
+
+
 def send_positions(graph: Graph, checkpoint: Checkpoint, names: Sequence[str]) -> list[int | None]:
     """For each next task, in LangGraph's order, the position of its `Send`, or None for a task made by an edge.
 
-    LangGraph prepares the tasks of pending sends first, in their order, and ignores a `Send` to an unknown node.
+    LangGraph prepares the tasks of pending sends first, in their order.
     """
-    pending: Iterable[Any] = checkpoint["channel_values"].get(TASKS) or ()
-    sends = [at for at, send in enumerate(pending) if isinstance(send, Send) and send.node in graph.nodes]
+    sends = sends_in(graph, checkpoint)
     return [*sends, *[None] * (len(names) - len(sends))]
 
 
