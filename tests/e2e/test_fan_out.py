@@ -10,7 +10,7 @@ from tests.support.small import small_app
 @pytest.fixture(scope="module")
 def host(tmp_path_factory):
     app = small_app(tmp_path_factory.mktemp("fan") / "app")
-    running = Host(app, {"FUNCTIONS_WORKER_PROCESS_COUNT": "2"}, workers=2)
+    running = Host(app, {"FUNCTIONS_WORKER_PROCESS_COUNT": "2", "DURABLEGRAPH_STEPS_PER_EXECUTION": "20"}, workers=2)
     running.start()
     yield running
     running.stop()
