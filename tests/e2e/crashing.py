@@ -23,24 +23,22 @@ MOST_DEATHS = 40
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """What was true when the host had died: the last committed super-step, and how many executions had begun."""
+    """What was true when the host had died: the thread's head ("" for none), and how many executions had begun.
 
-    committed: int
+    A head is the id of a checkpoint. Ids of checkpoints are in the order in which they were made.
+    """
+
+    head: str
     begun: int
 
 
 def run_again(ran: list[Execution], deaths: list[Death]) -> list[Execution]:
     """Executions after a death that belong to a super-step which was committed before it.
 
-    What runs inside a subgraph belongs to the super-step of the root graph's task that it is part of.
+    What runs inside a subgraph belongs to the super-step of the root graph's task that it is part of: the one that
+    starts from the same checkpoint of the root.
     """
-    steps = {each.task: each.step for each in ran if not each.where}
-    return [
-        late
-        for death in deaths
-        for late in ran[death.begun :]
-        if steps.get(late.task.split("|")[0], late.step) <= death.committed
-    ]
+    return [late for death in deaths for late in ran[death.begun :] if late.base < death.head]
 
 
 @dataclass(slots=True)
@@ -109,7 +107,7 @@ class Survivor:
         self.host.kill()
         async with self.saver() as saver:
             head = await saver.aget_tuple(ON_THREAD)
-        return Death(head.metadata["step"] if head else -2, len(self.executions))
+        return Death(head.checkpoint["id"] if head else "", len(self.executions))
 
     def saver(self) -> AbstractAsyncContextManager[BlobCheckpointSaver]:
         """The checkpoints, read without the host."""

@@ -16,8 +16,11 @@ from tests.support.fake_model import FakeModel, fingerprint
 from tests.support.mortal import Doom, Sweep, moments, watching
 from tests.support.plain import executions, history_of, in_order, run_plainly, without_chance
 
-MOST_PAID_TWICE = {"deep_research": 4, "report_planner": 3}
-"""Model calls that are under way at once, and that a death may cost once more; 2 where nothing is said."""
+MOST_PAID_TWICE = {"deep_research": 4, "report_planner": 6}
+"""Model calls that the nodes which run at once make, and that a death may cost once more; 2 where none is named.
+
+A section of the report is written and graded in one node, three at once; two researchers read two pages each.
+"""
 
 MOST_MOMENTS_COME = 0.95
 """Writes that wait for each other go out together, so that a run has now and then a few moments less than another."""

@@ -12,7 +12,4 @@ from tests.support.catalogue_graphs.apps import (
 
 MODULES = (deep_agent, supervisor, swarm, careful_agent, deep_research, report_planner, prebuilt_agent)
 APPS = {case.name: case for module in MODULES for case in module.CASES}
-NAMED_TYPES = (("tests.support.catalogue_graphs.apps.careful_agent", "Summary"),)
-"""Types that an application keeps and that its graph's schemas do not name, as an app's settings would name them."""
-
 RULES = {case.name: module.RULES for module in MODULES for case in module.CASES}

@@ -18,11 +18,8 @@ from typing import Any
 from langgraph.graph import StateGraph
 
 from durablegraph.services import Services
-from durablegraph.storage.checkpoints import BlobCheckpointSaver
-from durablegraph.storage.checkpoints.serde import AppSerializer
 from durablegraph.storage.sqlite import SqliteObjectStore
 from tests.e2e.crashing import Death
-from tests.support.apps import NAMED_TYPES
 from tests.support.catalogue_graphs.case import Case
 from tests.support.fake_model import FakeModel
 from tests.support.plain import counting, executions
@@ -135,14 +132,14 @@ class Sweep:
         store = SqliteObjectStore(self.folder / "objects.db")
         self.stores.append(store)
         objects = store if self.doom.struck.is_set() else MortalStore(store, self.doom)
-        saver = BlobCheckpointSaver(objects, serde=AppSerializer(NAMED_TYPES))
-        return services_for(self.graph, objects=objects, saver=saver, **self.settings)
+        return services_for(self.graph, objects=objects, **self.settings)
 
     async def died(self) -> None:
         """Note what was true at the death."""
         assert self.run is not None
-        head = (await self.run.services.state("g", "thread")).metadata or {}
-        self.deaths.append(Death(head.get("step", -2), len(executions(self.ran))))
+        head = await self.run.services.state("g", "thread")
+        identity = head.config["configurable"].get("checkpoint_id", "")
+        self.deaths.append(Death(identity, len(executions(self.ran))))
 
     def answer(self, wait: Any) -> Any:
         """The case's answer to what the run waits for."""

@@ -36,13 +36,17 @@ MOST_STOPS = 50
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """One execution of one node. `where` leads from the root to its graph by node names, `task` tells tasks apart."""
+    """One execution of one node. `where` leads from the root to its graph by node names, `task` tells tasks apart.
+
+    `base` is the root graph's checkpoint that its super-step started from.
+    """
 
     node: str
     where: tuple[str, ...]
     step: int
     task: str
     pid: int
+    base: str = ""
 
 
 class Counted(Runnable[Any, Any]):
@@ -74,6 +78,7 @@ def note(path: Path, node: str, config: RunnableConfig | None) -> None:
         "node": node,
         "ns": metadata.get("langgraph_checkpoint_ns", ""),
         "step": metadata.get("langgraph_step", -1),
+        "base": (config or {}).get("configurable", {}).get("checkpoint_map", {}).get("", ""),
         "pid": os.getpid(),
     }
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
@@ -113,7 +118,7 @@ def executions(path: Path) -> list[Execution]:
     for line in path.read_text().splitlines():
         told = json.loads(line)
         parts = [part.split(":")[0] for part in told["ns"].split("|")]
-        found.append(Execution(told["node"], tuple(parts[:-1]), told["step"], told["ns"], told["pid"]))
+        found.append(Execution(told["node"], tuple(parts[:-1]), told["step"], told["ns"], told["pid"], told["base"]))
     return found
 
 
