@@ -10,6 +10,10 @@ EXPLAINED = {
         "puts an object that cannot be serialised into an UntrackedValue channel. Between super-steps there may be "
         "another process, so the value has to be stored; the run fails and says so"
     ),
+    "test_stream_subgraphs_during_execution[": (
+        "measures when a subgraph's steps are shown beside a function that sleeps: in nested mode a subgraph that is "
+        "stopped goes on when the function has ended"
+    ),
     "test_send_to_nested_graphs[": (
         "counts the root runs that a tracer sees, and wants one: a run in several calls has one root run a call"
     ),
