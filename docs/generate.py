@@ -8,6 +8,7 @@ from docs.makers.cli import cli_page
 from docs.makers.costs import with_costs
 from docs.makers.errors import errors_page
 from docs.makers.http_api import http_api_page
+from docs.makers.planning_page import with_plan
 from docs.makers.settings import settings_page
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -23,11 +24,15 @@ PAGES: dict[str, Callable[[], str]] = {
 COSTS = Path(__file__).parent / "explanation" / "costs.md"
 """A page that people write, but for one table."""
 
+PLANNING = Path(__file__).parent / "explanation" / "planning.md"
+"""The same, with tables that are made from what the page on costs tells."""
+
 
 def main() -> None:
     """Write every page and name those that changed."""
     made = {REFERENCE / name: make() for name, make in PAGES.items()}
     made[COSTS] = with_costs(COSTS.read_text(encoding="utf-8"))
+    made[PLANNING] = with_plan(PLANNING.read_text(encoding="utf-8"), made[COSTS])
     for path, text in made.items():
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")

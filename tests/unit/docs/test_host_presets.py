@@ -1,0 +1,92 @@
+"""infra/host-presets: what a user applies with one command is understood, and says the same things in every preset."""
+
+import json
+from typing import Any
+
+import pytest
+
+from docs.makers.planning_page import DURABLE, PRESETS, hub_of, preset
+from durablegraph.host.hub.options import DurableOptions
+from durablegraph.host.settings import HostSettings, read_host_settings
+from durablegraph.host.timespan import parse_timespan
+from durablegraph.settings import Settings
+from tests.unit.docs.pages import ROOT, blocks
+
+NAMES = ("latency", "throughput", "cost")
+
+
+def overlaid(settings: dict[str, str]) -> HostSettings:
+    return read_host_settings(ROOT, settings)
+
+
+def options(settings: dict[str, str]) -> DurableOptions:
+    durable = overlaid(settings).durable
+    return DurableOptions.from_host_json(durable, environ={"DURABLEGRAPH_HUB": "presets"})
+
+
+def member(document: Any, path: str) -> Any:
+    for name in path.removeprefix(DURABLE).split("__"):
+        document = document[name]
+    return document
+
+
+@pytest.fixture(params=NAMES)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def test_there_is_no_other_preset() -> None:
+    assert {file.name for file in PRESETS.iterdir()} == {f"{name}.json" for name in NAMES}
+
+
+def test_a_preset_is_what_the_command_line_of_azure_reads(name: str) -> None:
+    listed = json.loads((PRESETS / f"{name}.json").read_text("utf-8"))
+    assert all(set(item) == {"name", "value", "slotSetting"} for item in listed)
+    assert all(isinstance(item["value"], str) and item["slotSetting"] is False for item in listed)
+    assert len({item["name"] for item in listed}) == len(listed)
+
+
+def test_every_preset_sets_the_same_settings_so_that_one_undoes_another(name: str) -> None:
+    assert list(preset(name)) == list(preset("latency"))
+
+
+def test_a_preset_overrides_only_what_host_json_has_and_with_the_same_type(name: str) -> None:
+    ours = overlaid({}).durable
+    settings = preset(name)
+    changed = overlaid(settings).durable
+    for path in (path for path in settings if path.startswith(DURABLE)):
+        assert type(member(changed, path)) is type(member(ours, path)), path
+        assert str(member(changed, path)) == settings[path]
+    assert changed.keys() == ours.keys()
+
+
+def test_the_embedded_host_starts_with_a_preset(name: str) -> None:
+    settings = preset(name)
+    read = options(settings)
+    assert read.max_activities == int(settings[f"{DURABLE}maxConcurrentActivityFunctions"])
+    span = parse_timespan(settings[f"{DURABLE}storageProvider__maxQueuePollingInterval"])
+    assert span is not None
+    assert span.total_seconds() == hub_of(name, batch=1).polling_seconds
+
+
+def test_the_library_starts_with_a_preset(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = preset(name)
+    own = {key: value for key, value in settings.items() if key.startswith("DURABLEGRAPH_")}
+    assert own.keys() | {path for path in settings if path.startswith(DURABLE)} == settings.keys()
+    for key, value in own.items():
+        assert key.removeprefix("DURABLEGRAPH_").lower() in Settings.model_fields
+        monkeypatch.setenv(key, value)
+    read = Settings()
+    assert read.steps_per_activity == "auto"
+    assert read.steps_budget_seconds == float(own["DURABLEGRAPH_STEPS_BUDGET_SECONDS"])
+    assert read.steps_per_execution == 10
+    assert read.fan_out == "auto"
+
+
+def test_the_settings_for_a_scheduler_are_understood() -> None:
+    (block,) = (one for one in blocks(ROOT / "docs/explanation/planning.md") if one.language == "json")
+    settings = {item["name"]: item["value"] for item in json.loads(block.text)}
+    storage = overlaid(settings).durable["storageProvider"]
+    assert storage["type"] == "azureManaged"
+    assert options(settings).hub_name == "presets"
+    assert storage["connectionStringName"] in settings
