@@ -8,12 +8,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 from langgraph_sdk import get_client
 from langgraph_sdk.client import LangGraphClient
 from langgraph_sdk.errors import BadRequestError
+from langgraph_sdk.schema import Config
 
 from proof.scoreboard.judging import Seen
 from proof.scoreboard.peers import Peer
@@ -41,7 +42,12 @@ class Server:
             more: dict[str, Any] | None = {"input": given}
             while more is not None:
                 result = await client.runs.wait(
-                    thread, case.name, config=dict(case.config), context=case.context, raise_error=False, **more
+                    thread,
+                    case.name,
+                    config=cast("Config", dict(case.config)),
+                    context=case.context,
+                    raise_error=False,
+                    **more,
                 )
                 failed = result.get("__error__") if isinstance(result, dict) else None
                 seen.error = failed["error"] if failed else None
