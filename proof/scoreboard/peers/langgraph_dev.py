@@ -8,13 +8,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import httpx
 from langgraph_sdk import get_client
 from langgraph_sdk.client import LangGraphClient
 from langgraph_sdk.errors import BadRequestError
-from langgraph_sdk.schema import Config
 
 from proof.scoreboard.judging import Seen
 from proof.scoreboard.peers import Peer
@@ -41,14 +40,8 @@ class Server:
         for given in (case.input, *case.later):
             more: dict[str, Any] | None = {"input": given}
             while more is not None:
-                result = await client.runs.wait(
-                    thread,
-                    case.name,
-                    config=cast("Config", dict(case.config)),
-                    context=case.context,
-                    raise_error=False,
-                    **more,
-                )
+                facts: dict[str, Any] = {"config": dict(case.config), "context": case.context, **more}
+                result = await client.runs.wait(thread, case.name, raise_error=False, **facts)
                 failed = result.get("__error__") if isinstance(result, dict) else None
                 seen.error = failed["error"] if failed else None
                 state = await state_of(client, thread)
