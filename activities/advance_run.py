@@ -16,4 +16,4 @@ blueprint = df.Blueprint()
 @blueprint.activity_trigger(input_name="call", activity=ADVANCE_ACTIVITY)
 async def advance_run(call: dict) -> Any:  # type: ignore[type-arg]  # the worker accepts a bare dict only
     """Take an `AdvanceCall`, return a decision; both hold ids and small numbers only."""
-    return decision_json(await advance(await services(), AdvanceCall.model_validate(call), clock.now()))
+    return decision_json(await advance(await services(), AdvanceCall.model_validate(call), clock.now))

@@ -1,6 +1,11 @@
 """Where the wall clock enters: everything below takes the time as an argument."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import TypeAlias
+
+Clock: TypeAlias = Callable[[], datetime]
+"""Tells the current time, aware."""
 
 
 def now() -> datetime:

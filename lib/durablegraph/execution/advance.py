@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
+from durablegraph.clock import Clock
 from durablegraph.errors import ConfigurationError, InvariantBroken, NodeFailed, RequestError, RunError, TimeBudgetSpent
 from durablegraph.execution.budget import TRIES
 from durablegraph.execution.fanning import SHOWN_NEXT, asked, plan, shown
@@ -34,9 +35,10 @@ log = logging.getLogger(__name__)
 Found = TypeVar("Found")
 
 
-async def advance(services: Services, call: AdvanceCall, now: datetime) -> Decision:
+async def advance(services: Services, call: AdvanceCall, now: Clock) -> Decision:
     """The next decision for a run; an event log that the run has is told before.
 
+    `now` is asked whenever something is stored, because a super-step may take long.
     Raises only for infrastructure, so that Durable's retries fire; whatever the graph does is a decision.
     """
     decision = await _decide(services, call, now)
@@ -44,7 +46,7 @@ async def advance(services: Services, call: AdvanceCall, now: datetime) -> Decis
     return decision
 
 
-async def _decide(services: Services, call: AdvanceCall, now: datetime) -> Decision:
+async def _decide(services: Services, call: AdvanceCall, now: Clock) -> Decision:
     found = await services.runs.load(call.run_id)
     if found is None:
         return Finish(status=RunStatus.TERMINATED)
@@ -53,7 +55,7 @@ async def _decide(services: Services, call: AdvanceCall, now: datetime) -> Decis
         await lifecycle.release(services.runs, record)
         return _finished(record)
     if record.cancel_requested:
-        return _finished(await lifecycle.end(services.runs, record, RunStatus.CANCELLED, now, cursor=call.cursor))
+        return _finished(await lifecycle.end(services.runs, record, RunStatus.CANCELLED, now(), cursor=call.cursor))
     request = _there(await services.request(record.run_id), record)
     due = Due(request, call.cursor)
     if record.wait and await _concerns(services, record, call.cursor):
@@ -64,7 +66,7 @@ async def _decide(services: Services, call: AdvanceCall, now: datetime) -> Decis
         if answers is None:
             return _waiting(wait)
         due = Due(request, place_of(wait, call.cursor), wait, answers)
-    record = await lifecycle.begin(services.runs, record, now)
+    record = await lifecycle.begin(services.runs, record, now())
     return _finished(record) if record.status.ended else await _step(services, record, due, now, fanned=call.fanned)
 
 
@@ -74,12 +76,12 @@ def _there(value: Found | None, record: RunRecord) -> Found:
     return value
 
 
-async def _hear(services: Services, record: RunRecord, wait: WaitRecord, payload: Any, now: datetime) -> None:
+async def _hear(services: Services, record: RunRecord, wait: WaitRecord, payload: Any, now: Clock) -> None:
     """Store an answer that came through Durable's own webhook, where nobody can be told that it does not fit."""
     if record.status is not RunStatus.INTERRUPTED:
         return
     try:
-        await lifecycle.give(services.runs, record, wait, heard(payload), now=now, by="durable webhook")
+        await lifecycle.give(services.runs, record, wait, heard(payload), now=now(), by="durable webhook")
     except RequestError as error:
         log.warning("run %s: an event's payload was not used: %s", record.run_id, error)
 
@@ -97,7 +99,7 @@ async def _concerns(services: Services, record: RunRecord, cursor: Cursor) -> bo
     return at == record.checkpoint
 
 
-async def _step(services: Services, record: RunRecord, due: Due, now: datetime, *, fanned: bool) -> Decision:
+async def _step(services: Services, record: RunRecord, due: Due, now: Clock, *, fanned: bool) -> Decision:
     try:
         loaded = await services.graphs.load(record.graph)
         saver = services.attempt(loaded, record.thread_id, due.at.head if not fanned else None)
@@ -135,7 +137,7 @@ async def _execute(
         )
 
 
-async def _cut_short(services: Services, record: RunRecord, due: Due, cut: CutShort, now: datetime) -> Decision:
+async def _cut_short(services: Services, record: RunRecord, due: Due, cut: CutShort, now: Clock) -> Decision:
     """The call ran out of time: the same call again, which goes on where this one was, unless none gets anywhere."""
     tries = 0 if cut.moved else due.at.cut_short + 1
     if tries < TRIES:
@@ -156,8 +158,10 @@ def _failure(error: Exception, kind: str, node: str | None = None) -> RunFailure
     return RunFailure(type=kind, message=str(error), node=node)
 
 
-async def _failed(services: Services, record: RunRecord, due: Due, failure: RunFailure, now: datetime) -> Finish:
-    return _finished(await lifecycle.end(services.runs, record, RunStatus.FAILED, now, cursor=due.at, failure=failure))
+async def _failed(services: Services, record: RunRecord, due: Due, failure: RunFailure, now: Clock) -> Finish:
+    return _finished(
+        await lifecycle.end(services.runs, record, RunStatus.FAILED, now(), cursor=due.at, failure=failure)
+    )
 
 
 def _cursor(due: Due, outcome: StepOutcome, head: str | None) -> Cursor:
@@ -179,7 +183,7 @@ async def _follow(
     record: RunRecord,
     outcome: StepOutcome,
     cursor: Cursor,
-    now: datetime,
+    now: Clock,
     *,
     most: int | None,
 ) -> Decision:
@@ -187,14 +191,15 @@ async def _follow(
     match outcome.status:
         case StepStatus.ADVANCE:
             inside = cursor.inside is not None  # the super-step has begun, in this activity
-            fan_out = None if inside else plan(services, record, outcome, cursor, most=most, now=now)
+            fan_out = None if inside else plan(services, record, outcome, cursor, most=most, now=now())
             return fan_out or Advance(cursor=cursor, next=shown(outcome))
         case StepStatus.FINISHED:
             await services.runs.put_output(record.run_id, jsonable(outcome.values))
-            return _finished(await lifecycle.end(services.runs, record, RunStatus.COMPLETED, now, cursor=cursor))
+            return _finished(await lifecycle.end(services.runs, record, RunStatus.COMPLETED, now(), cursor=cursor))
         case StepStatus.INTERRUPTED | StepStatus.BREAKPOINT:
-            wait = _wait(record, outcome, cursor, now)
-            record = await lifecycle.interrupt(services.runs, record, wait, now)
+            at = now()
+            wait = _wait(record, outcome, cursor, at)
+            record = await lifecycle.interrupt(services.runs, record, wait, at)
             return _finished(record) if record.status.ended else _waiting(wait)
 
 

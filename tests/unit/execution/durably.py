@@ -63,6 +63,7 @@ class Durably:
     run_id: str = "run"
     thread_id: str = "thread"
     activities: int = 0
+    now: Callable[[], datetime] = lambda: NOW
     decisions: list[dict[str, Any]] = field(default_factory=list)
     errors: list[Exception] = field(default_factory=list)
 
@@ -131,7 +132,7 @@ class Durably:
             try:
                 if name == TASKS_ACTIVITY:
                     return await run_chunk(self.services, TasksCall.model_validate(call), NOW)
-                return decision_json(await advance(self.services, AdvanceCall.model_validate(call), NOW))
+                return decision_json(await advance(self.services, AdvanceCall.model_validate(call), self.now))
             except Exception as error:
                 self.errors.append(error)
                 if not left:

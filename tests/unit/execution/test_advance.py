@@ -1,4 +1,5 @@
 import operator
+from datetime import timedelta
 from typing import Annotated, TypedDict
 
 import pytest
@@ -230,3 +231,12 @@ async def test_a_new_instance_in_the_middle_of_a_run_repeats_no_committed_super_
     assert record.status is RunStatus.COMPLETED
     assert counted.ran == ["a", "b", "c", "d"]
     assert await run.output() == {"out": ["a", "b", "c", "d"]}
+
+
+async def test_a_run_ended_when_its_last_super_step_did_not_when_that_began(counted):
+    passed = []
+    slow = counted.node("slow", lambda _: passed.append("an hour") or "slow")
+    run = Durably(services_for(chain(slow)), now=lambda: NOW + timedelta(hours=len(passed)))
+    await run.start({"out": []})
+
+    assert (await run.carry()).updated_at == NOW + timedelta(hours=1)
