@@ -8,21 +8,27 @@ every read of a live run reconciles it, and a timer does for those that nobody r
 import logging
 from datetime import datetime, timedelta
 from enum import Enum, auto
-from typing import assert_never
+from functools import partial
+from typing import Final, assert_never
 
 from durablegraph.api.instances import Instances, InstanceView
+from durablegraph.errors import Conflict
 from durablegraph.model.messages import Ticket
 from durablegraph.model.names import RESUME_EVENT
 from durablegraph.model.records import RunFailure, RunRecord
 from durablegraph.model.status import RunStatus
 from durablegraph.services import Services
 from durablegraph.storage import lifecycle
+from durablegraph.storage.events import created
 from durablegraph.storage.indexes import Mark
+from durablegraph.storage.items.parallel import in_parallel
 
 log = logging.getLogger(__name__)
 
 CURSOR_KEY = "supervisor/cursor"
 QUIET = timedelta(minutes=10)
+_MARKS: Final = 5000
+"""Marks that one pass reads at most: what Azure lists in one request."""
 
 
 class Cure(Enum):
@@ -70,8 +76,7 @@ async def _treat(
         case Cure.NOTHING:
             return record
         case Cure.START:
-            await _launch(services, instances, record)
-            return record
+            return await _start(services, instances, record, now)
         case Cure.REVIVE:
             return await _revive(services, instances, record, view, now)
         case Cure.GIVE_UP:
@@ -82,6 +87,26 @@ async def _treat(
             return await lifecycle.end(services.runs, record, RunStatus.TERMINATED, now)
         case never:
             assert_never(never)
+
+
+async def _start(services: Services, instances: Instances, record: RunRecord, now: datetime) -> RunRecord:
+    """Complete what the starter began, in its order: the claim of the thread, the event log, the instance.
+
+    A run whose thread was given to another one since then was never accepted: it fails and says why. That waits for as
+    long as its starter may be alive, which would refuse it itself.
+    """
+    try:
+        await lifecycle.claim(services.runs, record, now)
+    except Conflict as busy:
+        if now - record.created_at < lifecycle.UNBORN:
+            return record
+        failure = RunFailure(type="ThreadBusy", message=f"It was never started: {busy}")
+        return await lifecycle.end(services.runs, record, RunStatus.FAILED, now, failure=failure)
+    request = await services.request(record.run_id)
+    if record.streams and request is not None:
+        await services.events.begin(record.run_id, created(request))
+    await _launch(services, instances, record)
+    return record
 
 
 async def _revive(
@@ -114,25 +139,30 @@ def _lost(record: RunRecord, view: InstanceView | None) -> str:
 async def supervise(services: Services, instances: Instances, now: datetime, *, limit: int = 200) -> int:
     """Reconcile the next `limit` live runs, in turn over calls, and mend what was broken off.
 
-    The result is how many were looked at.
-
-    A run that waits is looked at every ten minutes, so that ten thousand of them cost little.
+    The result is how many were looked at. A run that waits is looked at every ten minutes, and passed over until then,
+    so that ten thousand of them neither cost much nor keep the others waiting. What cannot be looked at is logged, and
+    does not keep the others waiting either.
     """
-    mark = await services.objects.get(CURSOR_KEY)
-    page = await services.runs.marks(start_after=mark.data.decode() if mark else None, limit=limit)
-    looked = 0
-    for found in page:
-        if _is_quiet(services, found, now):
-            continue
-        looked += 1
-        record = await services.runs.mend(found, now)
+    cursor = await services.objects.get(CURSOR_KEY)
+    page = await services.runs.marks(start_after=cursor.data.decode() if cursor else None, limit=_MARKS)
+    due = [mark for mark in page if not _is_quiet(services, mark, now)]
+    await in_parallel(due[:limit], partial(_attend, services, instances, now))
+    if len(due) > limit:
+        await services.objects.put(CURSOR_KEY, due[limit - 1].key.encode())
+    elif len(page) == _MARKS:
+        await services.objects.put(CURSOR_KEY, page[-1].key.encode())
+    elif cursor is not None:
+        await services.objects.delete(CURSOR_KEY)
+    return len(due[:limit])
+
+
+async def _attend(services: Services, instances: Instances, now: datetime, mark: Mark) -> None:
+    try:
+        record = await services.runs.mend(mark, now)
         if record is not None:
             await _look(services, instances, record, now)
-    if len(page) < limit:
-        await services.objects.delete(CURSOR_KEY)
-    else:
-        await services.objects.put(CURSOR_KEY, page[-1].key.encode())
-    return looked
+    except Exception:  # whatever it is, it must not stop the supervision of every other run
+        log.exception("%s could not be looked at; the next round tries again", mark.key)
 
 
 def _is_quiet(services: Services, mark: Mark, now: datetime) -> bool:

@@ -99,6 +99,8 @@ class RunLists:
         if mark.of_thread:
             await self._threads.mend(mark.key)
             return None
+        if old := mark.of_old_layout:
+            return await self._adopt(old, mark.key)
         if mark.run is None:
             if stored := await self._store.get(mark.key):
                 await self.delete(RunRecord.model_validate_json(stored.data))
@@ -108,6 +110,12 @@ class RunLists:
             await self._bury(mark, mark.run, now)
         elif mark.key != self._index.status_key(run) or mark.note != self._index.note(run):
             await self.retell(run, stray=mark.key)
+        return run
+
+    async def _adopt(self, run_id: str, mark: str) -> RunRecord | None:
+        """Put entries where a store of before there were lists has only a mark."""
+        run = await self._load(run_id)
+        await (self._store.delete(mark) if run is None else self.retell(run, stray=mark))
         return run
 
     async def retell(self, run: RunRecord, stray: str | None = None) -> None:
@@ -137,11 +145,13 @@ class RunLists:
 
     async def _follow(self, run: RunRecord) -> None:
         """Let the thread show what its active run does, and free it when that has ended."""
+        status = thread_status(run.status)
 
         def change(thread: ThreadRecord) -> ThreadRecord:
-            if thread.active_run != run.run_id or (thread.turn >= run.turn and not run.status.ended):
+            told = thread.turn > run.turn or (thread.turn == run.turn and thread.status is status)
+            if thread.active_run != run.run_id or (told and not run.status.ended):
                 return thread
-            shown = {"status": thread_status(run.status), "turn": run.turn, "updated_at": run.updated_at}
+            shown = {"status": status, "turn": run.turn, "updated_at": run.updated_at}
             freed = {"active_run": None, "last_run": run.run_id} if run.status.ended else {}
             return thread.model_copy(update={**shown, **freed})
 

@@ -177,6 +177,10 @@ class RunStore:
         """Change a thread's record (see `Documents.change`), and what lists tell of it."""
         return await self._threads.change(thread_id, change)
 
+    async def retell_thread(self, thread_id: str) -> None:
+        """Make lists tell what a thread's record says, whatever they told before."""
+        await self._threads.retell(thread_id)
+
     async def delete_thread(self, thread_id: str) -> bool:
         """Remove a thread's record and entries; False when there is none. Its runs and checkpoints stay."""
         return await self._threads.delete(thread_id)

@@ -22,3 +22,9 @@ class Mark:
     def of_thread(self) -> bool:
         """Whether it stands for entries of a thread."""
         return self.key.startswith(f"{LIVE}threads/")
+
+    @property
+    def of_old_layout(self) -> str | None:
+        """The run of a mark as it was before there were lists: ``live/{run}``. None for all others."""
+        name = self.key.removeprefix(LIVE)
+        return None if "/" in name else name
