@@ -8,7 +8,7 @@ from docs.makers.cli import cli_page
 from docs.makers.costs import with_costs
 from docs.makers.errors import errors_page
 from docs.makers.http_api import http_api_page
-from docs.makers.planning_page import with_plan
+from docs.makers.planning_page import PRESET_NAMES, PRESETS, host_json, with_plan
 from docs.makers.settings import settings_page
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -33,6 +33,7 @@ def main() -> None:
     made = {REFERENCE / name: make() for name, make in PAGES.items()}
     made[COSTS] = with_costs(COSTS.read_text(encoding="utf-8"))
     made[PLANNING] = with_plan(PLANNING.read_text(encoding="utf-8"), made[COSTS])
+    made |= {PRESETS / f"{name}.host.json": host_json(name) for name in PRESET_NAMES}
     for path, text in made.items():
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")

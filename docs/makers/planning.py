@@ -123,15 +123,14 @@ class Hub:
     scale_controller: bool = False
 
     def a_minute(self) -> Usage:
-        """What the hub asks while nothing happens, the supervisor's sweep without a run included."""
+        """What Durable asks while nothing happens."""
         polls = (self.partitions + self.hosts) * 60 / self.polling_seconds
         if self.scale_controller:
             polls += (self.partitions + 1) * 60 / SCALE_CONTROLLER_SECONDS
-        sweep = Requests(reads=1, lists=1, deletes=1)
         if self.extension >= 3:  # noqa: PLR2004 -- the third major version keeps leases in a table
             rows = TABLE_LEASES_OF_PARTITION * self.partitions
-            return Usage(sweep, queues=polls, tables=rows, entities=rows)
-        return Usage(sweep, leases=LEASES + LEASES_OF_PARTITION * self.partitions, queues=polls)
+            return Usage(queues=polls, tables=rows, entities=rows)
+        return Usage(leases=LEASES + LEASES_OF_PARTITION * self.partitions, queues=polls)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,10 +197,15 @@ def of_waiting(number: float, counted: Mapping[str, Requests]) -> Usage:
     return timers + Usage(counted["a look at a waiting run"].times(looks), tables=looks, entities=looks)
 
 
+def of_idle_month(hub: Hub, counted: Mapping[str, Requests]) -> Usage:
+    """A month in which nothing happens: the hub, and the supervisor's sweep every minute."""
+    return (hub.a_minute() + Usage(counted["a sweep, besides"])).times(MINUTES)
+
+
 def of_month(load: Load, hub: Hub, counted: Mapping[str, Requests]) -> Usage:
     """A month of an app: its runs, its open approvals, and the hub itself."""
     waiting = of_waiting(load.waiting, counted).times(DAYS)
-    return of_run(load, hub, counted).times(load.runs) + waiting + hub.a_minute().times(MINUTES)
+    return of_run(load, hub, counted).times(load.runs) + waiting + of_idle_month(hub, counted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +225,9 @@ class Limit:
 class Backend(Protocol):
     """Where Durable keeps its state."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """As the tables call it."""
 
     def limits(self, load: Load, hub: Hub) -> Iterator[Limit]:
         """What bounds one task hub."""

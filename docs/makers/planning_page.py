@@ -10,7 +10,9 @@ from docs.makers.costs import Requests, counted
 from docs.makers.markdown import code, table
 from docs.makers.planning import AzureStorage, Hub, Load, Scheduler, Usage
 
-PRESETS = Path(__file__).parents[2] / "infra" / "host-presets"
+ROOT = Path(__file__).parents[2]
+PRESETS = ROOT / "infra" / "host-presets"
+PRESET_NAMES = ("latency", "throughput", "cost")
 DURABLE = "AzureFunctionsJobHost__extensions__durableTask__"
 """How an app setting that overrides a member of host.json's `extensions.durableTask` begins."""
 
@@ -34,6 +36,19 @@ def preset(name: str) -> dict[str, str]:
     """The app settings of a preset."""
     listed = json.loads((PRESETS / f"{name}.json").read_text(encoding="utf-8"))
     return {item["name"]: item["value"] for item in listed}
+
+
+def host_json(name: str) -> str:
+    """Our host.json with what a preset overrides in it."""
+    document = json.loads((ROOT / "host.json").read_text(encoding="utf-8"))
+    for path, value in preset(name).items():
+        if path.startswith(DURABLE):
+            *parents, leaf = path.removeprefix(DURABLE).split("__")
+            section = document["extensions"]["durableTask"]
+            for parent in parents:
+                section = section[parent]
+            section[leaf] = int(value) if isinstance(section[leaf], int) else value
+    return json.dumps(document, indent=2) + "\n"
 
 
 def hub_of(name: str, *, batch: float, hosts: int = 1) -> Hub:
@@ -108,7 +123,7 @@ def _money(usage: Usage) -> tuple[str, ...]:
     return (_number(usage.blobs.total), _number(usage.durable), *map(_usd, dollars), _number(usage.actions))
 
 
-def _idle(_: Mapping[str, Requests]) -> str:
+def _idle(counts: Mapping[str, Requests]) -> str:
     hubs = {
         "ours: 4 partitions, 2 s": Hub(),
         "preset `latency`: 4 partitions, 1 s": hub_of("latency", batch=1),
@@ -118,9 +133,9 @@ def _idle(_: Mapping[str, Requests]) -> str:
     }
     rows = []
     for name, hub in hubs.items():
-        two = hub.a_minute().times(model.MINUTES)
-        three = replace(hub, extension=3).a_minute().times(model.MINUTES)
-        watched = replace(hub, extension=3, scale_controller=True).a_minute().times(model.MINUTES)
+        two = model.of_idle_month(hub, counts)
+        three = model.of_idle_month(replace(hub, extension=3), counts)
+        watched = model.of_idle_month(replace(hub, extension=3, scale_controller=True), counts)
         cells = (two.queues, two.leases, two.usd, three.tables, three.usd, watched.usd)
         rows.append((name, *(_usd(cell) if at in {2, 4, 5} else _number(cell) for at, cell in enumerate(cells))))
     head = (
@@ -216,7 +231,7 @@ def _batch(_: Mapping[str, Requests]) -> str:
 
 
 def _presets(_: Mapping[str, Requests]) -> str:
-    shown = {name: preset(name) for name in ("latency", "throughput", "cost")}
+    shown = {name: preset(name) for name in PRESET_NAMES}
     names = list(shown["latency"])
     rows = [(code(_short(name)), *(code(values[name]) for values in shown.values())) for name in names]
     return table(("setting", *(code(name) for name in shown)), rows)

@@ -1,18 +1,17 @@
 """infra/host-presets: what a user applies with one command is understood, and says the same things in every preset."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from docs.makers.planning_page import DURABLE, PRESETS, hub_of, preset
+from docs.makers.planning_page import DURABLE, PRESET_NAMES, PRESETS, host_json, hub_of, preset
 from durablegraph.host.hub.options import DurableOptions
 from durablegraph.host.settings import HostSettings, read_host_settings
 from durablegraph.host.timespan import parse_timespan
 from durablegraph.settings import Settings
 from tests.unit.docs.pages import ROOT, blocks
-
-NAMES = ("latency", "throughput", "cost")
 
 
 def overlaid(settings: dict[str, str]) -> HostSettings:
@@ -30,13 +29,14 @@ def member(document: Any, path: str) -> Any:
     return document
 
 
-@pytest.fixture(params=NAMES)
+@pytest.fixture(params=PRESET_NAMES)
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
 def test_there_is_no_other_preset() -> None:
-    assert {file.name for file in PRESETS.iterdir()} == {f"{name}.json" for name in NAMES}
+    files = {f"{name}{kind}" for name in PRESET_NAMES for kind in (".json", ".host.json")}
+    assert {file.name for file in PRESETS.iterdir()} == files
 
 
 def test_a_preset_is_what_the_command_line_of_azure_reads(name: str) -> None:
@@ -83,10 +83,19 @@ def test_the_library_starts_with_a_preset(name: str, monkeypatch: pytest.MonkeyP
     assert read.fan_out == "auto"
 
 
-def test_the_settings_for_a_scheduler_are_understood() -> None:
+def test_the_host_json_of_a_preset_says_what_its_app_settings_say(name: str, tmp_path: Path) -> None:
+    text = (PRESETS / f"{name}.host.json").read_text("utf-8")
+    assert text == host_json(name), "run `make docs`"
+    (tmp_path / "host.json").write_text(text, "utf-8")
+    assert read_host_settings(tmp_path, {}) == overlaid(preset(name))
+
+
+def test_what_host_json_says_of_a_scheduler_is_understood(tmp_path: Path) -> None:
     (block,) = (one for one in blocks(ROOT / "docs/explanation/planning.md") if one.language == "json")
-    settings = {item["name"]: item["value"] for item in json.loads(block.text)}
-    storage = overlaid(settings).durable["storageProvider"]
-    assert storage["type"] == "azureManaged"
-    assert options(settings).hub_name == "presets"
-    assert storage["connectionStringName"] in settings
+    document = json.loads((ROOT / "host.json").read_text("utf-8"))
+    document["extensions"]["durableTask"] |= json.loads(block.text)["extensions"]["durableTask"]
+    (tmp_path / "host.json").write_text(json.dumps(document), "utf-8")
+    durable = read_host_settings(tmp_path, {}).durable
+    read = DurableOptions.from_host_json(durable, environ={"DURABLEGRAPH_HUB": "presets"})
+    assert (read.hub_name, read.max_activities) == ("presets", 20)
+    assert set(durable["storageProvider"]) == {"type", "connectionStringName"}

@@ -206,7 +206,7 @@ def test_the_numbers_in_the_text_are_those_of_the_model() -> None:
     page, rows = PLANNING.read_text("utf-8"), counted(COSTS.read_text("utf-8"))
     ends = rows["a start"] + rows["to turn to running, and to end"]
     million = model.of_steps(CHAIN, Hub()).times(1_000)
-    polls = [Hub(1, seconds).a_minute().times(model.MINUTES).usd for seconds in (5, 30)]
+    polls = [model.of_idle_month(Hub(1, seconds), rows).usd for seconds in (5, 30)]
     mapped = next((load, hub) for name, _, load, hub in EXAMPLES if load.fan_outs)
     apart = model.of_run(mapped[0], mapped[1], rows).times(mapped[0].runs).usd
     said = (
