@@ -44,6 +44,9 @@ class Settings(BaseSettings):
     fan_out_width: Annotated[int, Field(ge=1, le=1000)] = Field(
         default=50, description="Activities of one super-step at a time; more tasks than that share activities."
     )
+    node_threads: Annotated[int, Field(ge=1, le=1000)] = Field(
+        default=64, description="Threads of a worker for nodes that are plain functions, started as they are needed."
+    )
     recursion_limit: Annotated[int, Field(ge=1)] = Field(
         default=10_007,
         description="Super-steps a run may take when neither caller nor graph says otherwise; LangGraph's own default.",
