@@ -1,8 +1,6 @@
 """A model of what an app asks of Azure, and of how much a task hub can do: docs/explanation/planning.md.
 
-Each number has a kind. *Measured* is what the real engine did on the storage emulator, *counted* what this code asks of
-the object store (tests/unit/docs/test_planning.py and test_costs.py count it), *published* what Microsoft's pages say,
-*assumed* what neither says. Nothing here ran on Azure.
+The numbers that it starts from are in planning_facts.py. Nothing here ran on Azure.
 """
 
 import math
@@ -11,54 +9,39 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from docs.makers.costs import Requests
-
-DAYS, MINUTES = 30, 30 * 24 * 60
-"""Of a month."""
-
-QUEUE_USD, TABLE_USD, OTHER_USD = 0.004 / 10_000, 0.00036 / 10_000, 0.0044 / 10_000
-"""Published, a request: of a queue, of a table, and of blobs those that are neither read nor write (leases)."""
-
-QUEUE_OF_ACTIVITY, TABLE_OF_ACTIVITY = 10.4, 3.1
-"""Measured: requests of Durable for one activity in a row, with its share of orchestrator turns."""
-
-QUEUE_OF_EVENT, TABLE_OF_EVENT = 25 - QUEUE_OF_ACTIVITY, 8.3 - TABLE_OF_ACTIVITY
-"""Measured: what an external event adds to the activity that follows it, polling of a second or so included."""
-
-ENTITIES_OF_ACTIVITY = TABLE_OF_ACTIVITY + 3
-"""Assumed: of the three requests one is a batch of four rows, and each row is billed."""
-
-LEASES, LEASES_OF_PARTITION = 20.0, 48.0
-"""Blob requests a minute of extension 2: measured 213 with four partitions and 68 with one; between them, assumed."""
-
-TABLE_LEASES_OF_PARTITION = 46 / 4
-"""Table requests a minute of extension 3: measured 46 with four partitions."""
-
-SCALE_CONTROLLER_SECONDS = 10
-"""Published: how often Consumption and Premium plans look at each queue."""
-
-HOST_ACTIVITIES = 72.0
-"""Measured: activities a second of one host, twenty chains at once, host, worker and emulator on two shared cores."""
-
-OPERATIONS_OF_MESSAGE = 3
-"""Assumed: put, get and delete of a message count as three against a target that speaks of messages a second."""
-
-ROWS_OF_ACTIVITY = 4
-"""Measured: rows that an activity leaves in its instance's history."""
-
-LOOKS_A_MINUTE, QUIET_MINUTES = 200, 10
-"""The supervisor's limit a sweep, and how often it looks at a run that waits."""
-
-OF_ACTIVITY, OF_STEP = Requests(reads=1), Requests(writes=1)
-"""Counted: the run's record is read by each activity, the thread's head is written by each super-step."""
-
-OF_CHUNK, OF_FAN_OUT = Requests(reads=3, writes=1), Requests(reads=3, writes=1, lists=1)
-"""Counted: an activity that executes tasks, and the decision and the commit around all of them."""
-
-MOST_CHUNKS = 50
-"""Activities that the tasks of a fan-out are divided into at most."""
-
-OF_DAY = Requests(reads=6, lists=2)
-"""Counted: the two looks of a run that waits when its timer of a day fires."""
+from docs.makers.planning_facts import (
+    ACCOUNT_MESSAGES,
+    ACCOUNT_REQUESTS,
+    ACTIONS_OF_CONSUMPTION,
+    ACTIONS_OF_UNIT,
+    DAYS,
+    ENTITIES_OF_ACTIVITY,
+    HOST_ACTIVITIES,
+    LEASES,
+    LEASES_OF_PARTITION,
+    LOOKS_A_MINUTE,
+    MINUTES,
+    MOST_CHUNKS,
+    OF_ACTIVITY,
+    OF_CHUNK,
+    OF_DAY,
+    OF_FAN_OUT,
+    OF_STEP,
+    OPERATIONS_OF_MESSAGE,
+    OTHER_USD,
+    PARTITION_ENTITIES,
+    QUEUE_MESSAGES,
+    QUEUE_OF_ACTIVITY,
+    QUEUE_OF_EVENT,
+    QUEUE_USD,
+    QUIET_MINUTES,
+    ROWS_OF_ACTIVITY,
+    SCALE_CONTROLLER_SECONDS,
+    TABLE_LEASES_OF_PARTITION,
+    TABLE_OF_ACTIVITY,
+    TABLE_OF_EVENT,
+    TABLE_USD,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,16 +214,6 @@ class Backend(Protocol):
 
     def limits(self, load: Load, hub: Hub) -> Iterator[Limit]:
         """What bounds one task hub."""
-
-
-QUEUE_MESSAGES, ACCOUNT_MESSAGES, ACCOUNT_REQUESTS, PARTITION_ENTITIES = 2_000, 20_000, 20_000, 2_000
-"""Published, a second: messages of a queue and of an account, requests of an account, entities of a table partition."""
-
-ACTIONS_OF_UNIT, MOST_UNITS, ACTIONS_OF_CONSUMPTION = 2_000, 3, 500
-"""Published: actions a second of a capacity unit, units of a scheduler, actions a second of the Consumption SKU."""
-
-MOST_PARTITIONS = 16
-"""Published: control queues of a task hub."""
 
 
 @dataclass(frozen=True, slots=True)

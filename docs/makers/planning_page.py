@@ -1,7 +1,7 @@
 """The tables of docs/explanation/planning.md, made from the model beside this file."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from docs.makers import planning as model
 from docs.makers.costs import Requests, counted
 from docs.makers.markdown import code, table
 from docs.makers.planning import AzureStorage, Hub, Load, Scheduler, Usage
+from docs.makers.planning_facts import DAYS, HOST_ACTIVITIES, LOOKS_A_MINUTE, QUIET_MINUTES, facts
 
 ROOT = Path(__file__).parents[2]
 PRESETS = ROOT / "infra" / "host-presets"
@@ -26,7 +27,7 @@ FAN = Load(runs=1, steps=1, fan_outs=1, width=20)
 
 WIDE = Load(runs=1, steps=1, fan_outs=1, width=1_000)
 
-TEAM = Load(runs=1_000 * model.DAYS, steps=10)
+TEAM = Load(runs=1_000 * DAYS, steps=10)
 INBOX = Load(runs=10_000, steps=10, approvals=1, waiting=10_000)
 ONE_BY_ONE = Load(runs=1_000_000, steps=5)
 MAPPED = Load(runs=1_000, steps=3, fan_outs=1, width=1_000)
@@ -154,9 +155,9 @@ def _waiting(rows: Mapping[str, Requests]) -> str:
     head = ("open approvals", "looked at every", "requests a day", "USD a month", "USD a month each", "actions a month")
     made = []
     for number in (1, 200, 2_000, 10_000, 100_000):
-        month = model.of_waiting(number, rows).times(model.DAYS)
-        every = max(model.QUIET_MINUTES, number / model.LOOKS_A_MINUTE)
-        requests = (month.blobs.total + month.durable) / model.DAYS
+        month = model.of_waiting(number, rows).times(DAYS)
+        every = max(QUIET_MINUTES, number / LOOKS_A_MINUTE)
+        requests = (month.blobs.total + month.durable) / DAYS
         each = _usd(month.usd / number)
         made.append(
             (_number(number), f"{every:g} min", _number(requests), _usd(month.usd), each, _number(month.actions))
@@ -222,7 +223,7 @@ def _batch(_: Mapping[str, Requests]) -> str:
         number = load.runs * model.activities(load, hub)
         hours = (
             load.runs * load.steps / limit.steps / 3600,
-            number / (hub.hosts * model.HOST_ACTIVITIES) / 3600,
+            number / (hub.hosts * HOST_ACTIVITIES) / 3600,
             model.hours_of_nodes(load, hub, NODE_SECONDS),
         )
         rows.append((name, setting, _number(number), *(f"{hour:.2g}" for hour in hours)))
@@ -241,55 +242,8 @@ def _short(name: str) -> str:
     return f"…__{name.removeprefix(DURABLE)}" if name.startswith(DURABLE) else name
 
 
-def _facts(_: Mapping[str, Requests]) -> str:
-    return table(("number", "value", "kind", "where from"), _all_facts())
-
-
-def _all_facts() -> Iterator[tuple[str, ...]]:
-    engine = "Durable extension 2.13.7 on Azurite, 2 shared cores"
-    counting = "`tests/unit/docs/test_planning.py`, `test_costs.py`"
-    queues, accounts = f"[queues]({LEARN}/storage/queues/scalability-targets)", "scalability-targets-standard-account"
-    billing = f"[Scheduler billing]({LEARN}/durable-task/scheduler/durable-task-scheduler-billing), May 2026"
-    provider = f"[Azure Storage provider]({LEARN}/azure-functions/durable/durable-functions-azure-storage-provider)"
-    tables = f"[tables]({LEARN}/storage/tables/scalability-targets)"
-    yield "Durable's requests an activity", "10.4 of queues, 3.1 of tables", "measured", engine
-    yield (
-        "an event and its activity",
-        "25 of queues, 8.3 of tables",
-        "measured",
-        f"{engine}, with the polls of a second",
-    )
-    yield "leases, a minute", "213 with 4 partitions, 68 with 1", "measured", f"{engine}; between them, assumed"
-    yield "the same on extension 3", "46 table rows with 4 partitions", "measured", "extension 3.19 on Azurite"
-    yield "looks at queues", "(partitions + hosts) ÷ polling interval", "measured", "10, 60 and 295 a minute with 4 + 1"
-    yield "one host", f"{model.HOST_ACTIVITIES:g} activities a second", "measured", f"20 chains at once; {engine}"
-    yield "what we ask of the object store", "as on the page on costs", "counted", counting
-    yield "one queue", f"{model.QUEUE_MESSAGES:,} messages a second", "published", queues
-    yield "queues of an account", f"{model.ACCOUNT_MESSAGES:,} messages a second", "published", queues
-    account = f"[accounts]({LEARN}/storage/common/{accounts}); 40,000 in many regions"
-    yield "one account", f"{model.ACCOUNT_REQUESTS:,} requests a second", "published", account
-    yield "one partition of a table", f"{model.PARTITION_ENTITIES:,} entities a second", "published", tables
-    yield "control queues of a hub", f"{model.MOST_PARTITIONS} at most; one work-item queue", "published", provider
-    yield "scale controller", "a look at each queue every 10 s", "published", provider
-    yield "Scheduler, Dedicated", "2,000 actions a second a unit, 3 units at most", "published", billing
-    yield "Scheduler, Consumption", "500 actions a second", "published", billing
-    yield "actions", "start 1, activity 2, timer 1, event 1", "published", billing
-    yield "prices of blobs", "writes and lists 0.055, others 0.0044 USD per 10,000", "published", "Microsoft's samples"
-    queue = "a public price calculator's listing of GPv2, LRS"
-    yield "prices of queues and tables", "0.004 and 0.00036 USD per 10,000", "published", f"{queue}; differs by region"
-    yield "price of an action, of a unit", "none", "unknown", "no page that we could read names one that holds"
-    yield (
-        "operations a message",
-        "3: put, get, delete",
-        "assumed",
-        "the target speaks of messages; the cautious reading",
-    )
-    yield "a batch of 4 rows", "billed as 4", "assumed", "the cautious reading"
-    yield "a continue-as-new", "no request; one action", "assumed", "none showed in measurements; a start is an action"
-    yield "a timer", "what an event costs", "assumed", "a message and a turn, too"
-
-
-LEARN = "https://learn.microsoft.com/azure"
+def _sources(_: Mapping[str, Requests]) -> str:
+    return table(("number", "value", "kind", "where from"), facts())
 
 
 def _number(amount: float) -> str:
@@ -308,6 +262,6 @@ TABLES: dict[str, Callable[[Mapping[str, Requests]], str]] = {
     "examples": _examples,
     "batch": _batch,
     "presets": _presets,
-    "facts": _facts,
+    "facts": _sources,
 }
 """Marker on the page -> what makes the table there."""

@@ -14,6 +14,7 @@ from docs.generate import COSTS, PLANNING
 from docs.makers import planning as model
 from docs.makers.costs import Requests, counted
 from docs.makers.planning import AzureStorage, Hub, Load, Scheduler
+from docs.makers.planning_facts import OF_DAY
 from docs.makers.planning_page import BACKENDS, CHAIN, EXAMPLES, FAN, TABLES, with_plan
 from docs.makers.planning_plots import PLOTS, PLOTTED, digest
 from durablegraph.model.messages import Ticket
@@ -110,7 +111,7 @@ async def test_the_timer_of_a_day_asks_what_the_model_says() -> None:
     second = Played(Ticket.model_validate(first.context.next_ticket))
     await look(second)
     assert second.waiting.kind == "first", "it waits again"
-    assert as_requests(store.tally.requests) == model.OF_DAY
+    assert as_requests(store.tally.requests) == OF_DAY
     assert run.activities == 3
 
 
@@ -179,7 +180,7 @@ def test_the_supervisor_bounds_what_many_approvals_cost() -> None:
     assert alone.blobs.reads == pytest.approx(6 + 144 * look.reads)
     assert alone.blobs.lists == pytest.approx(2 + 144 * look.lists)
     assert many.usd == pytest.approx(alone.usd * 2_000)
-    assert more.blobs.total - many.blobs.total == pytest.approx(model.OF_DAY.total * 2_000)
+    assert more.blobs.total - many.blobs.total == pytest.approx(OF_DAY.total * 2_000)
     assert alone.actions == 6
 
 
