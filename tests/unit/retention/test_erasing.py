@@ -3,14 +3,15 @@
 import contextlib
 
 import pytest
+from langgraph.checkpoint.memory import InMemorySaver
 
-from durablegraph.errors import Conflict, DurableGraphError, NotFound
+from durablegraph.errors import Conflict, DurableGraphError, NotFound, RequestError
 from durablegraph.model.messages import Cursor
 from durablegraph.model.records import AnswerRecord, PendingInterrupt, RunFailure, RunRecord, RunRequest, WaitRecord
 from durablegraph.model.status import RunStatus
 from durablegraph.storage import lifecycle
 from durablegraph.storage.prefixed import PrefixedStore
-from durablegraph.storage.retention import erase_thread
+from durablegraph.storage.retention import Retention, erase_thread
 from durablegraph.storage.runs import RunStore
 from tests.conformance.storage.checkpoints.savers import TINY, put
 from tests.support.retaining import START, Place
@@ -168,3 +169,65 @@ async def test_something_that_is_written_again_and_again_is_told():
         await erase_thread(place.retention(Haunted(place.objects, at=0)), THREAD, place.now)
     await erase_thread(place.retention(), THREAD, place.now)
     assert zombie not in await place.keys()
+
+
+class Undeletable(InMemorySaver):
+    """A saver as somebody wrote it who needed no deletion."""
+
+    async def adelete_thread(self, thread_id):
+        raise NotImplementedError
+
+
+def beside(place, own):
+    """The storage of an app that has a graph with a saver of its own."""
+    ours = place.retention()
+    return Retention(ours.objects, ours.runs, [*ours.savers, own], ours.policy, ours.purge)
+
+
+async def test_checkpoints_in_the_saver_of_a_graph_are_erased_and_looked_for():
+    place, own = Place(), InMemorySaver()
+    await two_threads(place)
+    for thread in (THREAD, "other"):
+        await put(own, thread, {"n": 1})
+        await put(own, thread, {"n": 1}, namespace="sub")
+    assert (await erase_thread(beside(place, own), THREAD, place.now)).runs == 2
+    assert [found.config["configurable"]["thread_id"] for found in own.list(None)] == ["other", "other"]
+
+
+async def test_a_saver_that_is_written_to_while_it_is_erased_is_told():
+    place = Place()
+    await two_threads(place)
+
+    class Haunted(InMemorySaver):
+        async def adelete_thread(self, thread_id):
+            await super().adelete_thread(thread_id)
+            await put(self, thread_id, {"n": 1})
+
+    with pytest.raises(DurableGraphError, match="a checkpoint in a saver"):
+        await erase_thread(beside(place, Haunted()), THREAD, place.now)
+
+
+async def test_what_a_saver_cannot_delete_keeps_everything_where_it_is():
+    place, own = Place(), Undeletable()
+    await two_threads(place)
+    before = await of_thread(place)
+    await put(own, THREAD, {"n": 1})
+    with pytest.raises(RequestError, match="Undeletable") as refused:
+        await erase_thread(beside(place, own), THREAD, place.now)
+    assert refused.value.status == 501
+    assert await of_thread(place) == before
+    assert (await erase_thread(beside(place, Undeletable()), THREAD, place.now)).runs == 2
+
+
+async def of_thread(place):
+    return [key for key in await place.keys() if key.startswith(("d/", "h/", "r/", "runs/"))]
+
+
+async def test_damaged_checkpoints_are_erased_like_others():
+    place = Place()
+    await two_threads(place)
+    for key in await place.keys("h/"):
+        await place.objects.put(key, b"damaged")
+    assert (await erase_thread(place.retention(), THREAD, place.now)).runs == 2
+    with pytest.raises(NotFound):
+        await erase_thread(place.retention(), THREAD, place.now)

@@ -1,5 +1,6 @@
 """What is due by its age goes, in slices that any worker may do."""
 
+import dataclasses
 from datetime import timedelta
 
 import pytest
@@ -8,8 +9,9 @@ from durablegraph.model.records import ThreadRecord
 from durablegraph.settings import Settings
 from durablegraph.storage.retention import Policy, Span, retain, survey
 from durablegraph.storage.retention.slices import ROUND, STATE
+from durablegraph.storage.run_keys import run_key
 from durablegraph.storage.runs import RunStore
-from tests.conformance.storage.checkpoints.savers import put
+from tests.conformance.storage.checkpoints.savers import TINY, put
 from tests.support.retaining import START, Place
 from tests.support.stores import CountingStore, FaultStore, SimulatedCrash, crash
 from tests.unit.retention.test_erasing import a_run
@@ -195,3 +197,40 @@ def test_the_settings_make_the_policy():
     assert Policy.of(made) == Policy(
         runs=timedelta(days=30), threads=timedelta(hours=12), keep_last=7, claims=timedelta(days=1)
     )
+
+
+async def test_what_is_damaged_stays_and_the_sweep_goes_on_behind_it(caplog):
+    place = Place()
+    for n in range(3):
+        await a_run(place.objects, f"thread-{n}", f"run-{n}")
+    async with place.saver(limits=TINY) as saver:
+        for n in range(4):
+            await put(saver, "thread-1", {"b": b"%d" % n * 300})
+    damaged = [run_key("run-0", "record"), *await place.keys("threads/"), *await place.keys("h/")]
+    for key in damaged:
+        await place.objects.put(key, b"damaged")
+    place.later(days=40)
+    report = await place.sweep(runs=timedelta(days=30), threads=timedelta(days=30))
+    assert report.finds["runs"] == 2
+    assert set(damaged) <= set(await place.keys())
+    assert sum("cannot be read" in line for line in caplog.messages) == len(damaged)
+
+
+async def test_a_removal_that_fails_is_left_to_a_later_round(caplog):
+    place = Place()
+    for n in range(3):
+        await a_run(place.objects, f"thread-{n}", f"run-{n}")
+    place.later(days=40)
+    whole = place.retention(runs=timedelta(days=30))
+
+    async def purge(run_id):
+        if run_id == "run-1":
+            raise OSError("the task hub is away")
+
+    report = await retain(dataclasses.replace(whole, purge=purge), place.now)
+    assert report is not None
+    assert report.complete
+    assert report.finds["runs"] == 2
+    assert "could not be removed" in caplog.text
+    place.later(days=1)
+    assert (await place.sweep(runs=timedelta(days=30))).finds["runs"] == 1

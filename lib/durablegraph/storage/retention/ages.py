@@ -18,6 +18,7 @@ from durablegraph.storage.retention.finds import (
     Times,
     found,
     grouped,
+    judged,
     remove_unchanged,
 )
 from durablegraph.storage.retention.policy import is_active
@@ -37,7 +38,7 @@ async def erasures(retention: Retention, after: str | None, times: Times) -> Asy
 async def runs(retention: Retention, after: str | None, times: Times) -> AsyncIterator[Looked]:
     """Ended runs that are due, and objects of runs that have no record."""
     async for beginning, entries in grouped(retention.objects.list("runs/", start_after=after), 3):
-        yield Looked(entries[-1].key, len(entries), await _run(retention, beginning, entries, times))
+        yield Looked(entries[-1].key, len(entries), await judged(beginning, _run(retention, beginning, entries, times)))
 
 
 async def _run(retention: Retention, beginning: str, entries: Sequence[ObjectEntry], times: Times) -> Find | None:
@@ -78,7 +79,7 @@ async def claims(retention: Retention, after: str | None, times: Times) -> Async
 async def threads(retention: Retention, after: str | None, times: Times) -> AsyncIterator[Looked]:
     """Idle threads that are due, and threads with more checkpoints than are to be kept."""
     async for entry in retention.objects.list("threads/", start_after=after):
-        yield Looked(entry.key, 1, await _thread(retention, entry, times))
+        yield Looked(entry.key, 1, await judged(entry.key, _thread(retention, entry, times)))
 
 
 async def _thread(retention: Retention, entry: ObjectEntry, times: Times) -> Find | None:

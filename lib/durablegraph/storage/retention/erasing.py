@@ -9,10 +9,12 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
+from langgraph.checkpoint.base import BaseCheckpointSaver
 from pydantic import BaseModel
 
-from durablegraph.errors import Conflict, NotFound, TransientError
+from durablegraph.errors import Conflict, NotFound, RequestError, TransientError
 from durablegraph.model.ids import key_part, spread
 from durablegraph.model.records import RunRecord, ThreadRecord
 from durablegraph.storage.checkpoints import names
@@ -67,7 +69,7 @@ async def erase_thread(
 
     Runs that have not ended are stopped by `stop`; without it they are a Conflict that names one. None, and
     nothing removed, when the thread's record is not the one of `unless_changed` any more. Raises NotFound when there is
-    nothing to erase, TransientError when something new was written again and again: call again.
+    nothing to erase, RequestError (501) when a graph's own saver cannot delete, TransientError when something new was written again and again: call again.
     """
     key = _key(thread_id)
     notes = Documents(retention.objects, _Erasure)
@@ -93,7 +95,7 @@ async def resume_erasure(retention: Retention, key: str, now: datetime) -> bool:
         return False
     try:
         return await erase_thread(retention, note.value.thread_id, now) is not None
-    except (Conflict, NotFound):
+    except RequestError:
         return False
 
 
@@ -109,9 +111,14 @@ async def _runs(retention: Retention, thread_id: str) -> list[RunRecord]:
 async def _exists(retention: Retention, thread_id: str, runs: list[RunRecord]) -> bool:
     if runs or await retention.runs.thread(thread_id) is not None:
         return True
-    for saver in retention.savers:
-        async for _ in saver.alist({"configurable": {"thread_id": thread_id}}, limit=1):
-            return True
+    async for _ in _left(retention, thread_id, ()):
+        return True
+    return any([await _has_checkpoints(saver, thread_id) for saver in retention.savers])
+
+
+async def _has_checkpoints(saver: BaseCheckpointSaver[Any], thread_id: str) -> bool:
+    async for _ in saver.alist({"configurable": {"thread_id": thread_id}}, limit=1):
+        return True
     return False
 
 
@@ -156,14 +163,29 @@ async def _carry_out(retention: Retention, key: str, erasure: _Erasure) -> Erase
     thread_id, runs = erasure.thread_id, erasure.runs
     ids = {run.run_id for run in runs}
     objects = len([entry async for entry in _left(retention, thread_id, ids)])
+    for saver in reversed(retention.savers):  # the app's own last: what another one refuses leaves everything there
+        await _delete_checkpoints(retention, saver, thread_id, key)
     for run in runs:
         await erase_run(retention, run)
-    for saver in retention.savers:
-        await saver.adelete_thread(thread_id)
     await retention.runs.delete_thread(thread_id)
     await _verify(retention, thread_id, ids)
     await retention.objects.delete(key)
     return Erased(len(runs), objects)
+
+
+async def _delete_checkpoints(retention: Retention, saver: BaseCheckpointSaver[Any], thread_id: str, note: str) -> None:
+    try:
+        await saver.adelete_thread(thread_id)
+    except NotImplementedError as error:
+        if not await _has_checkpoints(saver, thread_id):
+            return
+        await retention.objects.delete(note)
+        raise RequestError(
+            f"the checkpoints of thread {thread_id!r} are kept by {type(saver).__name__}, which cannot delete a thread: "
+            "nothing was erased. Give it a delete_thread, or delete them in its database first",
+            code="saver_cannot_delete",
+            status=501,
+        ) from error
 
 
 async def _verify(retention: Retention, thread_id: str, runs: set[str]) -> None:
@@ -171,10 +193,13 @@ async def _verify(retention: Retention, thread_id: str, runs: set[str]) -> None:
     left: list[str] = []
     for _ in range(_LOOKS):
         left = [entry async for entry in _left(retention, thread_id, runs)]
-        if not left and not [run async for run in retention.runs.of_thread(thread_id)]:
+        full = [saver for saver in retention.savers if await _has_checkpoints(saver, thread_id)] if not left else []
+        if not left and not full and not [run async for run in retention.runs.of_thread(thread_id)]:
             return
         await retention.objects.delete_many(left)
-    shown = left[0] if left else "an entry of its runs"
+        for saver in full:
+            await saver.adelete_thread(thread_id)
+    shown = left[0] if left else "an entry of its runs, or a checkpoint in a saver of its graph"
     raise TransientError(f"thread {thread_id!r} is being written to while it is erased ({shown}): erase it again")
 
 

@@ -1,5 +1,6 @@
 """What a sweep works with, and what it finds."""
 
+import logging
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -7,10 +8,13 @@ from typing import Any, Final
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
+from durablegraph.errors import TransientError
 from durablegraph.storage.items.parallel import in_parallel
 from durablegraph.storage.objects import ObjectEntry, ObjectStore, PreconditionFailed
 from durablegraph.storage.retention.policy import Policy
 from durablegraph.storage.runs import RunStore
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,17 @@ OVERLAP: Final = timedelta(hours=1)
 def found(kind: str, name: str, entries: Sequence[ObjectEntry], remove: Callable[[], Awaitable[bool]]) -> Find:
     """A find made of listed objects."""
     return Find(kind, name, len(entries), sum(entry.size for entry in entries), remove)
+
+
+async def judged(name: str, look: Awaitable[Find | None]) -> Find | None:
+    """What a look found. Where it fails on what is stored, that is logged and stays: the sweep has to go on behind it."""
+    try:
+        return await look
+    except TransientError:
+        raise
+    except Exception:  # damage has many names: of records, of checkpoints, of keys that are not there
+        log.exception("%s cannot be read; it stays as it is", name)
+        return None
 
 
 async def grouped(entries: AsyncIterable[ObjectEntry], depth: int) -> AsyncIterator[tuple[str, list[ObjectEntry]]]:

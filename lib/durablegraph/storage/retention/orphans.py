@@ -23,6 +23,7 @@ from durablegraph.storage.retention.finds import (
     Times,
     found,
     grouped,
+    judged,
     remove_unchanged,
 )
 
@@ -38,7 +39,8 @@ async def logs(retention: Retention, after: str | None, times: Times) -> AsyncIt
     async for beginning, entries in grouped(retention.objects.list("d/", start_after=after), 3):
         of_thread = await heads.below(beginning[2:])
         async for log, own in grouped(_each(entries), 4):
-            find = await _look(_Log(retention, saver, log[2:-1], own), of_thread.get(log[2:-1]), times)
+            listed = _Log(retention, saver, log[2:-1], own)
+            find = await judged(log, _look(listed, of_thread.get(log[2:-1]), times))
             if find is not None:
                 yield Looked(done, 0, find)
         done = entries[-1].key

@@ -158,12 +158,14 @@ async def _do(
 
 
 async def _removed(find: Find) -> bool:
-    """Whether it was removed. What somebody changes all the time is left to a later round."""
+    """Whether it was removed. What fails is left to a later round: what is behind it must have its turn."""
     try:
         return await find.remove()
     except StaleHead as error:
-        log.info("%s %s is left for now: %s", find.kind, find.name, error)
-        return False
+        log.info("%s: %s is left for now: %s", find.kind, find.name, error)
+    except Exception:  # savers of graphs raise errors of their own
+        log.exception("%s: %s could not be removed; a later round tries again", find.kind, find.name)
+    return False
 
 
 def _next(state: State) -> State:
