@@ -2,17 +2,44 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
+from typing import Final
 
-from durablegraph.storage.objects import ObjectEntry, ObjectStore, StoredObject
+from durablegraph.errors import ConfigurationError
+from durablegraph.storage.objects import ObjectEntry, ObjectStore, StoredObject, is_key
+
+LONGEST_PREFIX: Final = 200
+"""The longest key behind it has 490 characters, and a saver may have a prefix behind that of its app."""
+ROOTS: Final = frozenset(
+    {"h", "d", "r", "runs", "threads", "live", "index", "idempotency", "schedules", "supervisor"}
+) | {*("items", "node-cache", "erasures", "retention", "recent")}
+"""The first parts of all keys that are stored: sweeps and lists of an app take everything below them for its own."""
+
+
+def checked_prefix(prefix: str) -> str:
+    """What all keys behind a prefix begin with: empty, or ending in a slash; raises ConfigurationError."""
+    path = prefix.strip("/")
+    if not path:
+        return ""
+    if len(path) > LONGEST_PREFIX or not is_key(path):
+        raise ConfigurationError(
+            f"prefix {path[:60]!r} has {len(path)} characters; expected at most {LONGEST_PREFIX}, out of "
+            "A-Z a-z 0-9 _ = ~ - in parts joined by '/', '.' only inside a part; shorten it, or leave out the others"
+        )
+    if taken := ROOTS.intersection(path.split("/")):
+        raise ConfigurationError(
+            f"prefix {path!r} has the part {min(taken)!r}, below which another app of the container keeps objects of its "
+            f"own and would sweep these away; expected none of {', '.join(sorted(ROOTS))}; choose another name"
+        )
+    return f"{path}/"
 
 
 class PrefixedStore:
     """An ObjectStore whose keys all begin with ``{prefix}/`` in another one."""
 
     def __init__(self, store: ObjectStore, prefix: str) -> None:
-        """`prefix` is one or more key parts without slashes at its ends."""
+        """Raises ConfigurationError for a prefix that no key can have, or that could be taken for a key."""
         self._store = store
-        self._prefix = prefix.strip("/") + "/"
+        self._prefix = checked_prefix(prefix)
 
     async def get(self, key: str) -> StoredObject | None:
         """See ObjectStore."""

@@ -23,11 +23,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
-from durablegraph.errors import ConfigurationError
-from durablegraph.storage.objects import is_key
-
 LONGEST_PART: Final = 160
-LONGEST_PREFIX: Final = 200
 RUNS: Final = "r"
 SEGMENTS: Final = "s"
 PACK: Final = "p/latest"
@@ -35,22 +31,6 @@ PACK: Final = "p/latest"
 _HASHED: Final = "~~"
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_-]")
 _ESCAPED: Final = re.compile(r"~([0-9a-f]{2})")
-
-
-def checked_prefix(prefix: str) -> str:
-    """What all keys of a saver begin with: empty, or ending in a slash; raises ConfigurationError.
-
-    The longest key behind it has 490 characters, and an app may put a prefix of its own before it.
-    """
-    path = prefix.strip("/")
-    if not path:
-        return ""
-    if len(path) > LONGEST_PREFIX or not is_key(path):
-        raise ConfigurationError(
-            f"prefix {path[:60]!r} has {len(path)} characters; expected at most {LONGEST_PREFIX}, out of "
-            "A-Z a-z 0-9 _ = ~ - in parts joined by '/', '.' only inside a part; shorten it, or leave out the others"
-        )
-    return f"{path}/"
 
 
 def encode(text: str) -> bytes:

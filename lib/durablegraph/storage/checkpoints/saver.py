@@ -24,7 +24,7 @@ from durablegraph.storage.checkpoints.fencing import ConflictPolicy, View
 from durablegraph.storage.checkpoints.home import Home, running_loop
 from durablegraph.storage.checkpoints.keeping import Reading, keep_last
 from durablegraph.storage.checkpoints.material import Material
-from durablegraph.storage.checkpoints.names import LogNames, checked_prefix
+from durablegraph.storage.checkpoints.names import LogNames
 from durablegraph.storage.checkpoints.objects import Shared
 from durablegraph.storage.checkpoints.records import Folded
 from durablegraph.storage.checkpoints.sealing import Limits
@@ -36,6 +36,7 @@ from durablegraph.storage.encryption.opening import protected
 from durablegraph.storage.encryption.ring import KeyRing
 from durablegraph.storage.objects import ObjectStore
 from durablegraph.storage.opening import open_lent_store, open_store
+from durablegraph.storage.prefixed import checked_prefix
 
 
 class _Core:

@@ -69,7 +69,8 @@ async def erase_thread(
 
     Runs that have not ended are stopped by `stop`; without it they are a Conflict that names one. None, and
     nothing removed, when the thread's record is not the one of `unless_changed` any more. Raises NotFound when there is
-    nothing to erase, RequestError (501) when a graph's own saver cannot delete, TransientError when something new was written again and again: call again.
+    nothing to erase, RequestError (501) when a graph's own saver cannot delete, TransientError when something new was
+    written again and again: call again.
     """
     key = _key(thread_id)
     notes = Documents(retention.objects, _Erasure)
@@ -181,7 +182,7 @@ async def _delete_checkpoints(retention: Retention, saver: BaseCheckpointSaver[A
             return
         await retention.objects.delete(note)
         raise RequestError(
-            f"the checkpoints of thread {thread_id!r} are kept by {type(saver).__name__}, which cannot delete a thread: "
+            f"the checkpoints of thread {thread_id!r} are kept by {type(saver).__name__}, which cannot delete them: "
             "nothing was erased. Give it a delete_thread, or delete them in its database first",
             code="saver_cannot_delete",
             status=501,

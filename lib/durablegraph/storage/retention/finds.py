@@ -68,7 +68,7 @@ def found(kind: str, name: str, entries: Sequence[ObjectEntry], remove: Callable
 
 
 async def judged(name: str, look: Awaitable[Find | None]) -> Find | None:
-    """What a look found. Where it fails on what is stored, that is logged and stays: the sweep has to go on behind it."""
+    """What a look found. What cannot be read is logged and stays: the sweep has to go on behind it."""
     try:
         return await look
     except TransientError:
