@@ -81,6 +81,7 @@ def test_the_library_starts_with_a_preset(name: str, monkeypatch: pytest.MonkeyP
     assert read.steps_budget_seconds == float(own["DURABLEGRAPH_STEPS_BUDGET_SECONDS"])
     assert read.steps_per_execution == 10
     assert read.fan_out == "auto"
+    assert read.node_threads >= options(settings).max_activities, "a plain function occupies a thread while it waits"
 
 
 def test_the_host_json_of_a_preset_says_what_its_app_settings_say(name: str, tmp_path: Path) -> None:
