@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +25,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.command is None:
         parser.print_help()
         return _USAGE_ERROR
-    commands = {"dev": _dev, "rotate-keys": _rotate_keys, "import-threads": _import_threads, "retain": _retain}
+    commands = {
+        "new": _new,
+        "dev": _dev,
+        "rotate-keys": _rotate_keys,
+        "import-threads": _import_threads,
+        "retain": _retain,
+    }
     return commands[given.command](given)
 
 
@@ -47,6 +54,13 @@ def _hint(root: Path, port: int) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="durablegraph", description="LangGraph graphs on Azure Durable Functions.")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    new = commands.add_parser(
+        "new",
+        help="write a new app",
+        description="Writes an app to start from: durablegraph's triggers, the host's settings and three example "
+        "graphs. A folder that holds anything else than `.git` or a virtual environment is refused.",
+    )
+    new.add_argument("folder", type=Path, metavar="DIR", help="where to write it; made when it is missing")
     dev = commands.add_parser("dev", help="run a Functions app in the embedded host")
     dev.add_argument("--app", type=Path, default=Path(), metavar="DIR", help="the app's folder (default: this one)")
     dev.add_argument("--port", type=int, help="port to listen on (default: 7071; 0: any free one)")
@@ -117,6 +131,21 @@ def _retain_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser
     retain.add_argument("--state", type=Path, metavar="DIR", help="where state is kept, when storage is local")
     retain.add_argument("--url", default=f"http://localhost:{_PORT}", help="the host's address (default: %(default)s)")
     retain.add_argument("--key", help="the host's master key, where it asks for one")
+
+
+def _new(given: argparse.Namespace) -> int:
+    from durablegraph.errors import ConfigurationError  # noqa: PLC0415 -- as little as possible for each command
+    from durablegraph.new_app import begin  # noqa: PLC0415 -- as above
+
+    try:
+        begin(given.folder)
+    except (ConfigurationError, OSError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    place = shlex.quote(str(given.folder))
+    print(f"Wrote a new app to {given.folder}. Run it:\n")
+    print(f"    pip install 'durablegraph[host,models]'\n    durablegraph dev --app {place}")
+    return 0
 
 
 def _dev(given: argparse.Namespace) -> int:

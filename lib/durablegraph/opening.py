@@ -3,11 +3,13 @@
 import asyncio
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from durablegraph import settings as settings_module
 from durablegraph.errors import ConfigurationError
 from durablegraph.execution.budget import time_budget
+from durablegraph.graphs.deadline import TimeBudget
 from durablegraph.graphs.embeddings import index_config, ttl_config
 from durablegraph.graphs.registry import Registry, registered
 from durablegraph.services import Services
@@ -22,6 +24,7 @@ from durablegraph.storage.node_cache import NodeCache
 from durablegraph.storage.objects import ObjectStore
 from durablegraph.storage.opening import open_store
 from durablegraph.storage.prefixed import PrefixedStore
+from durablegraph.threads import room_for_nodes
 
 DATABASE = "objects.db"
 """The SQLite file below the state folder."""
@@ -29,34 +32,98 @@ DATABASE = "objects.db"
 GRAPHS_FILE = "langgraph.json"
 
 _opening = asyncio.Lock()
+_configuration: "Configuration | None" = None
 _opened: Services | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """What an app's settings and langgraph.json say, read and checked; nothing is open."""
+
+    settings: Settings
+    types: AllowedTypes
+    ring: KeyRing | None
+    connection: Connection
+    graphs: Registry
+    time_budget: TimeBudget | None
+
+
+def check() -> None:
+    """Raise ConfigurationError for settings, storage settings or a langgraph.json that are wrong; opens nothing.
+
+    The services that this process opens later are made of what was read here.
+    """
+    global _configuration  # noqa: PLW0603 -- one worker process has one app
+    _configuration = configured(os.environ, app_folder(os.environ))
 
 
 async def services() -> Services:
     """The services of this process, opened at the first call; a failure to open is raised again at the next."""
-    global _opened  # noqa: PLW0603 -- one worker process has one set of services
     if _opened is None:
         async with _opening:
             if _opened is None:
-                _opened = open_services(settings_module.load(), os.environ, app_folder(os.environ))
+                chosen = configuration()
+                use(services_on(chosen, objects_of(chosen)))
+                room_for_nodes(chosen.settings.node_threads)
+    assert _opened is not None  # noqa: S101 -- `use` has just set it
     return _opened
+
+
+def configuration() -> Configuration:
+    """What `check` has read, otherwise read now, with all that was registered in code until now."""
+    chosen = _configuration or configured(os.environ, app_folder(os.environ))
+    _register_all(chosen.graphs)
+    return chosen
+
+
+def use(services: Services | None) -> None:
+    """Make these the services of this process; None: forget those, and what `check` has read."""
+    global _configuration, _opened  # noqa: PLW0603 -- as above
+    _opened = services
+    if services is None:
+        _configuration = None
 
 
 def open_services(settings: Settings, environment: Mapping[str, str], folder: Path) -> Services:
     """Services for the app in `folder`; raises ConfigurationError for storage or graphs that cannot be used."""
-    ring, types = ring_of(settings), allowed(settings.allowed_types)
-    objects = stored_objects(settings, environment, folder)
-    objects = protected(objects, ring, reads_plaintext=settings.encryption_read_plaintext)
+    chosen = configured(environment, folder, settings)
+    return services_on(chosen, objects_of(chosen))
+
+
+def configured(environment: Mapping[str, str], folder: Path, settings: Settings | None = None) -> Configuration:
+    """Read what the app in `folder` says; raises ConfigurationError. The `env` of its langgraph.json may hold settings.
+
+    `settings` are those of the process unless they are given.
+    """
     graphs = graphs_of(folder)
-    return Services(
+    settings = settings or settings_module.load()
+    return Configuration(
         settings=settings,
-        objects=objects,
-        saver=BlobCheckpointSaver(objects, serde=AppSerializer(types)),
+        types=allowed(settings.allowed_types),
+        ring=ring_of(settings),
+        connection=_connection(settings, environment, folder),
         graphs=graphs,
-        items=item_store(objects, graphs),
-        node_cache=NodeCache(objects, serde=AppSerializer(types)),
         time_budget=time_budget(settings, environment, folder),
     )
+
+
+def services_on(chosen: Configuration, objects: ObjectStore) -> Services:
+    """Services that keep everything in `objects`."""
+    return Services(
+        settings=chosen.settings,
+        objects=objects,
+        saver=BlobCheckpointSaver(objects, serde=AppSerializer(chosen.types)),
+        graphs=chosen.graphs,
+        items=item_store(objects, chosen.graphs),
+        node_cache=NodeCache(objects, serde=AppSerializer(chosen.types)),
+        time_budget=chosen.time_budget,
+    )
+
+
+def objects_of(chosen: Configuration) -> ObjectStore:
+    """The app's objects as its code sees them."""
+    stored = _stored(chosen.settings, chosen.connection)
+    return protected(stored, chosen.ring, reads_plaintext=chosen.settings.encryption_read_plaintext)
 
 
 def item_store(objects: ObjectStore, graphs: Registry) -> ItemStore:
@@ -71,7 +138,11 @@ def item_store(objects: ObjectStore, graphs: Registry) -> ItemStore:
 
 def stored_objects(settings: Settings, environment: Mapping[str, str], folder: Path) -> ObjectStore:
     """The app's objects as they are stored, perhaps encrypted, below its prefix."""
-    objects: ObjectStore = open_store(_connection(settings, environment, folder))
+    return _stored(settings, _connection(settings, environment, folder))
+
+
+def _stored(settings: Settings, connection: Connection) -> ObjectStore:
+    objects: ObjectStore = open_store(connection)
     return PrefixedStore(objects, settings.prefix) if settings.prefix else objects
 
 
@@ -81,15 +152,6 @@ def ring_of(settings: Settings) -> KeyRing | None:
     return key_ring(keys.get_secret_value() if keys else "", settings.encryption_key_ring)
 
 
-def check() -> None:
-    """Raise ConfigurationError for settings, storage settings or a langgraph.json that are wrong; opens nothing."""
-    settings, folder = settings_module.load(), app_folder(os.environ)
-    allowed(settings.allowed_types)
-    ring_of(settings)
-    _connection(settings, os.environ, folder)
-    graphs_of(folder)
-
-
 def _connection(settings: Settings, environment: Mapping[str, str], folder: Path) -> Connection:
     state = settings.state if settings.state.is_absolute() else folder / settings.state
     return app_connection(environment, local_path=state / DATABASE, container=settings.container)
@@ -97,12 +159,15 @@ def _connection(settings: Settings, environment: Mapping[str, str], folder: Path
 
 def graphs_of(folder: Path) -> Registry:
     """The graphs of langgraph.json, which may be missing when graphs are registered in code."""
-    in_code = registered()
     file = folder / GRAPHS_FILE
-    graphs = Registry() if in_code and not file.exists() else Registry.from_file(file)
-    for name, given in in_code.items():
-        graphs.register(name, given.graph, checkpointer=given.checkpointer)
+    graphs = Registry() if registered() and not file.exists() else Registry.from_file(file)
+    _register_all(graphs)
     return graphs
+
+
+def _register_all(graphs: Registry) -> None:
+    for name, given in registered().items():
+        graphs.register(name, given.graph, checkpointer=given.checkpointer)
 
 
 def allowed(text: str) -> AllowedTypes:

@@ -20,6 +20,11 @@ CANNOT = {
     "test_proof.py": "kills the host",
     "test_docs.py": "starts the app with the commands that the pages print",
     "test_apps.py": "gives the host the address of a fake model when it starts it",
+    "test_apps_killed.py": "runs in the test's own process, without a host",
+    "test_another_saver.py": "starts hosts with a database of its own",
+    "test_encryption.py": "starts hosts with keys of its own, and reads what they have stored",
+    "test_scoreboard.py": "starts every peer by itself",
+    "test_streaming.py": "serves a graph of its own",
     "test_supervision.py": "kills the host's worker process",
     "test_fan_out.py": "starts a host with two worker processes",
     "host_of_two": "starts a host with two worker processes",
@@ -27,13 +32,15 @@ CANNOT = {
 }
 """Why tests of these names are not for a host that is there already. Names are parts of a test's id or its fixtures."""
 
+CAN = ("test_catalogue.py",)
+"""Modules of the e2e suite that need no more than the address and the folder; every other one stands in `CANNOT`."""
+
 NEEDS_FOLDER = "reads what the nodes noted in the app's folder: name it in FUNCTIONS_APP when it is on this machine"
-IN_MEMORY = ("[store]", "[cached_node]")
-KEPT = (*IN_MEMORY, "[expense_approval]")
-"""Cases that leave something outside of their threads: a Store or cache in memory, a ledger in the folder."""
+KEPT = ("[store]", "[cached_node]", "[expense_approval]")
+"""Cases that leave something outside of their threads: a Store, a cache, a ledger that numbers its entries."""
 
 NEEDS_FRESH = "an earlier run may have left a Store, a cache or a ledger: FUNCTIONS_FRESH=1 says that none did"
-ONCE = "keeps something in the host's memory, and the e2e suite has run it already"
+ONCE = "keeps something outside of its thread, and the e2e suite has run it already"
 FOLDERLESS = ("test_supervision.py::test_a_purged_instance",)
 """Tests of a module in `CANNOT` or of any other that need nothing but the address."""
 
@@ -47,7 +54,7 @@ def reason(node: str, fixtures: list[str], *, folder: bool, fresh: bool = False)
             return why
     if not fresh and any(name in node for name in KEPT):
         return NEEDS_FRESH
-    if folder and "test_runs.py" in node and any(name in node for name in IN_MEMORY):
+    if folder and "test_runs.py" in node and any(name in node for name in KEPT):
         return ONCE
     return None if folder or "e2e" not in node else NEEDS_FOLDER
 

@@ -10,10 +10,7 @@ from typing import Any
 import azure.durable_functions as df
 
 from durablegraph.host.hub import commands as c
-from durablegraph.host.hub.calls import Caller
-from durablegraph.host.hub.clocks import Clock, RealClock
-from durablegraph.host.hub.dispatcher import Dispatcher
-from durablegraph.host.hub.functions import Functions
+from durablegraph.host.hub.clocks import Clock
 from durablegraph.host.hub.journal import Journal
 from durablegraph.host.hub.options import DurableOptions
 from durablegraph.host.hub.taskhub import TaskHub
@@ -107,7 +104,4 @@ def hub_on(
 ) -> TaskHub:
     """A hub on a journal of the test's own."""
     options = options or DurableOptions(timers_fire_early=False)
-    functions = Functions.of(worker.index)
-    return TaskHub(
-        Dispatcher(journal, options, functions, Caller(worker, functions.bindings, None), clock or RealClock()), options
-    )
+    return TaskHub.open(journal, worker=worker, index=worker.index, options=options, clock=clock)

@@ -54,6 +54,12 @@ def registered() -> Mapping[str, Registered]:
     return dict(_in_code)
 
 
+def register_only(graphs: Mapping[str, Registered]) -> None:
+    """Forget what `register` was given, but for these: the state of a process in which another app begins."""
+    _in_code.clear()
+    _in_code.update(graphs)
+
+
 @dataclass(frozen=True, slots=True)
 class LoadedGraph:
     """A compiled graph and what callers may know of it. The schemas are JSON Schema; empty where there is none.

@@ -13,10 +13,10 @@ import httpx
 
 from durablegraph.host.hub.client import encode
 from durablegraph.host.invocation import Datum, Invocation, InvocationResult
+from durablegraph.new_app import template
 from durablegraph.testing.clock import Clock
 from durablegraph.testing.faults import Storage
 from durablegraph.testing.journaling import ActivityCall
-from durablegraph.testing.library import template
 from durablegraph.testing.living import LivingApp, Options
 from durablegraph.testing.loops import LoopThread
 from durablegraph.testing.moments import Moment

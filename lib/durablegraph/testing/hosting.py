@@ -20,9 +20,6 @@ from durablegraph.host.front.functions import FunctionTable
 from durablegraph.host.front.keys import KeyRing
 from durablegraph.host.front.server import Front
 from durablegraph.host.hosted import HostedWorker
-from durablegraph.host.hub.calls import Caller
-from durablegraph.host.hub.dispatcher import Dispatcher
-from durablegraph.host.hub.functions import Functions
 from durablegraph.host.hub.options import DurableOptions
 from durablegraph.host.hub.taskhub import TaskHub
 from durablegraph.host.invocation import (
@@ -97,10 +94,10 @@ class MemoryHost:
     async def start(self, left: bytes | None) -> None:
         """Go on with what an earlier life left."""
         options = _options(self._setting)
-        functions = Functions.of(self.index)
-        caller = Caller(_Calls(self), functions.bindings, options.function_timeout)
         journal = KeptJournal.of(options.hub_name, self._life, left)
-        self._hub = TaskHub(Dispatcher(journal, options, functions, caller, self._setting.clock), options)
+        self._hub = TaskHub.open(
+            journal, worker=_Calls(self), index=self.index, options=options, clock=self._setting.clock
+        )
         self._management = ManagementApi(self._hub, _KEY)
         await self._hub.start()
 

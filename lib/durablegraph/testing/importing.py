@@ -9,7 +9,8 @@ from types import ModuleType
 from durablegraph.host.app.loading import enter
 
 _KEPT = ("durablegraph", "tests", "conftest", "test_")
-_FOREIGN = ("site-packages", "dist-packages")
+_FOREIGN = {"site-packages", "dist-packages"}
+"""Folders below an app's that hold no modules of the app: those of its virtual environment."""
 
 
 class Premises:
@@ -53,8 +54,8 @@ class Premises:
         return (
             place is not None
             and not name.startswith(_KEPT)
-            and not any(part in place for part in _FOREIGN)
             and Path(place).is_relative_to(self._root)
+            and not _FOREIGN.intersection(Path(place).relative_to(self._root).parts)
         )
 
     def _hides(self, name: str, module: ModuleType) -> bool:

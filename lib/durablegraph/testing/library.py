@@ -3,13 +3,11 @@
 LangGraph and the storage are imported when an app needs them: other apps are tested without.
 """
 
-import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import durablegraph
 from durablegraph import clock
@@ -17,9 +15,7 @@ from durablegraph.storage.objects import ObjectStore
 from durablegraph.testing.clock import LoopClock
 
 if TYPE_CHECKING:
-    from durablegraph.graphs.registry import Registry
     from durablegraph.services import Services
-    from durablegraph.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,71 +37,41 @@ class LibraryState:
     def enter(self, graphs: Mapping[str, object] | None) -> None:
         """Begin a life: nothing is open, nothing is registered but what the test registered and these graphs."""
         clock.now = self._now
-        self._install(None)
-        self._restore()
+        self._forget()
         for name, graph in (graphs or {}).items():
             durablegraph.register(name, graph)
 
-    def open(self, objects: ObjectStore, raw: ObjectStore, graphs: Mapping[str, object] | None) -> Doors:
+    @staticmethod
+    def open(objects: ObjectStore, raw: ObjectStore, graphs: Mapping[str, object] | None) -> Doors:
         """Open the services on `objects`; the graphs are those given, else those of the app's folder and code."""
-        from durablegraph import opening, settings  # noqa: PLC0415 -- see above
+        from durablegraph import opening  # noqa: PLC0415 -- see above
         from durablegraph.graphs.registry import Registry  # noqa: PLC0415 -- as above
 
-        chosen = settings.load()
-        if graphs is None:
-            known = opening.open_services(chosen, os.environ, opening.app_folder(os.environ)).graphs
-        else:
-            known = Registry()
+        chosen = opening.configuration()
+        if graphs is not None:
+            chosen = replace(chosen, graphs=Registry())
             for name, graph in graphs.items():
-                known.register(name, graph)
-        doors = Doors(_services(chosen, objects, known), _services(chosen, raw, known))
-        self._install(doors.app)
+                chosen.graphs.register(name, graph)
+        doors = Doors(opening.services_on(chosen, objects), opening.services_on(chosen, raw))
+        opening.use(doors.app)
         return doors
 
     def leave(self) -> None:
         """Give the process back."""
         clock.now = _REAL_NOW
-        self._install(None)
-        self._restore()
+        self._forget()
 
     def _now(self) -> datetime:
         return self._time.now()
 
-    @staticmethod
-    def _install(services: "Services | None") -> None:
-        opening: Any = sys.modules.get(_OPENING)
+    def _forget(self) -> None:
+        """Open nothing, register what the test did: in modules that were imported, and import none for it."""
+        opening, registry = sys.modules.get(_OPENING), sys.modules.get(_REGISTRY)
         if opening is not None:
-            opening._opened = services  # noqa: SLF001 -- a process has one set of services, and this one is many
-
-    def _restore(self) -> None:
-        registry: Any = sys.modules.get(_REGISTRY)
+            opening.use(None)
         if registry is not None:
-            known = registry._in_code  # noqa: SLF001 -- as above: graphs that an app registered go with its process
-            known.clear()
-            known.update(self._registered)
+            registry.register_only(self._registered)
 
 
 _REAL_NOW = clock.now
 _OPENING, _REGISTRY = "durablegraph.opening", "durablegraph.graphs.registry"
-
-
-def template() -> Path:
-    """The folder of the triggers that run graphs. Raises FileNotFoundError that says how to name one."""
-    package = Path(str(durablegraph.__file__)).parent
-    for folder in (package / "template", package.parents[1]):
-        if (folder / "function_app.py").is_file() and (folder / "orchestrators").is_dir():
-            return folder
-    raise FileNotFoundError(
-        "Found no app with durablegraph's triggers beside the library, expected function_app.py, orchestrators/, "
-        "activities/ and http_starters/. Name your app's folder: durable_app('path/to/app', graphs={...})."
-    )
-
-
-def _services(chosen: "Settings", objects: ObjectStore, graphs: "Registry") -> "Services":
-    from durablegraph import opening  # noqa: PLC0415 -- see above
-    from durablegraph.services import Services  # noqa: PLC0415 -- as above
-    from durablegraph.storage.checkpoints import BlobCheckpointSaver  # noqa: PLC0415 -- as above
-    from durablegraph.storage.node_cache import NodeCache  # noqa: PLC0415 -- as above
-
-    saver = BlobCheckpointSaver(objects, allowed_types=opening.allowed(chosen.allowed_types))
-    return Services(chosen, objects, saver, graphs, opening.item_store(objects, graphs), NodeCache(objects))

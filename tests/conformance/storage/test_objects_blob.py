@@ -201,7 +201,7 @@ async def test_a_worker_has_one_pooled_client_for_everything_it_stores(
     monkeypatch.setenv("AzureWebJobsScriptRoot", str(tmp_path))
     monkeypatch.setenv("AzureWebJobsStorage", azurite)
     monkeypatch.setenv("DURABLEGRAPH_CONTAINER", f"t-{uuid.uuid4().hex}")
-    monkeypatch.setattr(opening, "_opened", None)
+    opening.use(None)
     before = _client_threads()
     found = await asyncio.gather(*(opening.services() for _ in range(8)))
     assert all(one is found[0] for one in found)
@@ -214,6 +214,7 @@ async def test_a_worker_has_one_pooled_client_for_everything_it_stores(
         await asyncio.to_thread(services.saver.get_tuple, config)
         assert len(_client_threads() - before) == 1
     finally:
+        opening.use(None)
         await services.objects.aclose()
 
 

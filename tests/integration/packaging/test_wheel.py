@@ -6,18 +6,18 @@ import sys
 import zipfile
 from pathlib import Path
 
-import pytest
+from durablegraph.new_app import PARTS
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    (built,) = folder.glob("*.whl")
-    return built
+def files(part):
+    """The files of a part of the template, as the repository has them, by their names from its root."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", part],
+        cwd=ROOT, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    return listed.stdout.splitlines()
 
 
 def test_the_wheel_holds_every_module_of_the_library_and_nothing_else(wheel):
@@ -27,8 +27,17 @@ def test_the_wheel_holds_every_module_of_the_library_and_nothing_else(wheel):
         for file in (ROOT / "lib" / "durablegraph").rglob("*")
         if file.is_file() and "__pycache__" not in file.parts
     }
-    assert names == library
-    assert "durablegraph/py.typed" in names
+    app = {f"durablegraph/template/{name}" for part in PARTS for name in files(part)}
+    assert names == library | app
+    assert {"durablegraph/py.typed", "durablegraph/template/function_app.py"} <= names
+
+
+def test_what_a_new_app_begins_with_is_what_the_package_holds():
+    import tomllib
+
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]
+    assert build["wheel"]["force-include"] == {part: f"durablegraph/template/{part}" for part in PARTS}
+    assert {f"/{part}" for part in PARTS} <= set(build["sdist"]["include"])
 
 
 def test_the_installed_wheel_works_away_from_the_repository(wheel, tmp_path):

@@ -70,6 +70,7 @@ def test_keys_turn_encryption_on_and_none_leaves_it_off(app, monkeypatch) -> Non
     given(monkeypatch, keys=keys("v1"))
     assert isinstance(store_of(app), EncryptedStore)
     opening.check()
+    opening.use(None)
     for off in ({}, {"keys": ""}, {"keys": "  ", "key_ring": " "}):
         given(monkeypatch, **off)
         assert isinstance(store_of(app), KeylessStore)

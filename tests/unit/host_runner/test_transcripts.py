@@ -6,9 +6,10 @@ import json
 import pytest
 
 from tests.host.places import given
-from tests.host.plugin import NEEDS_FOLDER, reason
+from tests.host.plugin import CAN, CANNOT, NEEDS_FOLDER, reason
 from tests.host.scenarios import MAY_DIFFER, failing, table
 from tests.host.transcripts import Compared, compare, differences, visible
+from tests.support.drive import ROOT
 from tests.support.recorded import expectation, recorded_names
 
 RECORDED = expectation("s01_chain")["strict"]
@@ -96,3 +97,14 @@ def test_cases_with_something_in_memory_need_a_host_that_was_just_started():
     node = "tests/e2e/test_catalogue.py::test_a[store]"
     assert "FUNCTIONS_FRESH" in (reason(node, ["host"], folder=True) or "")
     assert reason(node, ["host"], folder=True, fresh=True) is None
+
+
+def test_of_every_module_of_the_e2e_suite_it_is_known_whether_it_needs_a_host_of_its_own():
+    modules = {file.name for file in (ROOT / "tests" / "e2e").glob("test_*.py")}
+    assert modules - set(CANNOT) == set(CAN)
+
+
+def test_what_a_case_left_outside_of_its_thread_is_not_met_by_its_second_run():
+    second = "tests/host/test_runs.py::test_a_run_equals_a_plain_run[expense_approval]"
+    assert "has run it already" in (reason(second, ["tmp_path"], folder=True, fresh=True) or "")
+    assert reason(second, ["tmp_path"], folder=False, fresh=True) is None

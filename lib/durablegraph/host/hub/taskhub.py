@@ -25,14 +25,16 @@ class TaskHub:
     @classmethod
     def open(
         cls,
-        path: Path | str,
+        kept: Journal | Path | str,
         *,
         worker: Worker,
         index: FunctionIndex,
         options: DurableOptions | None = None,
         clock: Clock | None = None,
     ) -> "TaskHub":
-        """Open or create the file (``":memory:"`` for none). The worker is started and stopped by its owner.
+        """Open or create the file (``":memory:"`` for none), or take a journal that is open already.
+
+        The worker is started and stopped by its owner.
 
         HostError when the file belongs to another hub. At most one process may have a file open: the host's state
         folder has a lock for that.
@@ -40,7 +42,7 @@ class TaskHub:
         options = options or DurableOptions()
         functions = Functions.of(index)
         caller = Caller(worker, functions.bindings, options.function_timeout)
-        journal = Journal(path, options.hub_name)
+        journal = kept if isinstance(kept, Journal) else Journal(kept, options.hub_name)
         return cls(Dispatcher(journal, options, functions, caller, clock or RealClock()), options)
 
     async def start(self) -> None:
