@@ -9,9 +9,8 @@ from durablegraph.storage.objects import ObjectEntry, ObjectStore, StoredObject,
 
 LONGEST_PREFIX: Final = 200
 """The longest key behind it has 490 characters, and a saver may have a prefix behind that of its app."""
-ROOTS: Final = frozenset(
-    {"h", "d", "r", "runs", "threads", "live", "index", "idempotency", "schedules", "supervisor"}
-) | {*("items", "node-cache", "erasures", "retention", "recent")}
+_OF_RUNS: Final = {"runs", "threads", "live", "index", "idempotency", "schedules", "supervisor", "recent"}
+ROOTS: Final = frozenset({"h", "d", "r", *_OF_RUNS, "items", "node-cache", "erasures", "retention"})
 """The first parts of all keys that are stored: sweeps and lists of an app take everything below them for its own."""
 
 
@@ -27,8 +26,8 @@ def checked_prefix(prefix: str) -> str:
         )
     if taken := ROOTS.intersection(path.split("/")):
         raise ConfigurationError(
-            f"prefix {path!r} has the part {min(taken)!r}, below which another app of the container keeps objects of its "
-            f"own and would sweep these away; expected none of {', '.join(sorted(ROOTS))}; choose another name"
+            f"prefix {path!r} has the part {min(taken)!r}, below which another app of the container keeps its own "
+            f"objects and would sweep these away; expected none of {', '.join(sorted(ROOTS))}; choose another name"
         )
     return f"{path}/"
 

@@ -234,3 +234,31 @@ async def test_a_removal_that_fails_is_left_to_a_later_round(caplog):
     assert "could not be removed" in caplog.text
     place.later(days=1)
     assert (await place.sweep(runs=timedelta(days=30))).finds["runs"] == 1
+
+
+async def test_a_setting_that_comes_later_reaches_what_was_looked_at_before():
+    place = Place()
+    async with place.saver() as saver:
+        for n in range(8):
+            await put(saver, "t", {"n": n})
+    await RunStore(place.objects).create_thread(ThreadRecord(thread_id="t", created_at=START, updated_at=START))
+    for _ in range(3):
+        place.later(days=2)
+        assert not (await place.sweep()).finds
+    place.later(days=2)
+    assert (await place.sweep(keep_last=3)).finds["threads with old checkpoints"] == 1
+    place.later(days=2)
+    assert not (await place.sweep(keep_last=3)).finds
+
+
+async def test_a_shorter_grace_reaches_what_was_too_young_before():
+    place = Place()
+    async with place.saver(limits=TINY) as saver:
+        for n in range(8):
+            await put(saver, "t", {"b": b"%d" % n * 300})
+    log = (await place.keys("h/"))[0][2:]
+    await place.objects.put(f"d/{log}/x/{'0' * 24}", b"stray")
+    place.later(days=3)
+    assert not (await place.sweep(grace=timedelta(days=9))).finds
+    place.later(days=2)
+    assert (await place.sweep(grace=timedelta(hours=1))).finds["objects no checkpoint needs"] == 1

@@ -41,6 +41,11 @@ class Policy:
             grace=timedelta(hours=settings.orphan_grace_hours),
         )
 
+    @property
+    def judging(self) -> str:
+        """What decides about objects that do not change: with another value, those of old are to be looked at again."""
+        return f"keep_last={self.keep_last} grace={self.grace.total_seconds()}"
+
     def may_end_run(self, written: datetime, now: datetime) -> bool:
         """Whether a run whose record was written then can be due; without reading it."""
         return self.runs is not None and now - written >= self.runs

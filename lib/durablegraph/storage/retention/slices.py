@@ -41,12 +41,16 @@ _ORDER: Final = tuple(PASSES)
 
 
 class State(BaseModel):
-    """Where the round is. `stage` is None between rounds; `before` is when the last complete round began."""
+    """Where the round is. `stage` is None between rounds; `before` is when the last complete round began.
+
+    `judging` is what that round went by. A round that goes by something else looks at everything, as the first one did.
+    """
 
     stage: str | None = None
     after: str | None = None
     began: datetime | None = None
     before: datetime | None = None
+    judging: str = ""
     holder: str | None = None
     held_until: datetime | None = None
 
@@ -132,7 +136,10 @@ async def _take(
     if state.stage is None:
         if not at_once and state.before is not None and now - state.before < ROUND:
             return None
-        state = state.model_copy(update={"stage": _ORDER[0], "after": None, "began": now})
+        judging = retention.policy.judging
+        before = state.before if state.judging == judging else None
+        began = {"stage": _ORDER[0], "after": None, "began": now, "before": before, "judging": judging}
+        state = state.model_copy(update=began)
     until = now + timedelta(seconds=2 * span.seconds + 60)
     state = state.model_copy(update={"holder": secrets.token_hex(8), "held_until": until})
     try:
