@@ -14,8 +14,9 @@ from durablegraph.errors import StaleHead
 from durablegraph.graphs.contract import Replay, StepRequest
 from durablegraph.graphs.control import StepControl
 from durablegraph.graphs.inside import Inside
-from durablegraph.graphs.internals import NULL_TASK_ID, Graph, namespace, statuses, upcoming, with_tasks_done
-from durablegraph.graphs.journal import COMMAND_STORED, RUN_KEY
+from durablegraph.graphs.given_up import given_up
+from durablegraph.graphs.internals import NULL_TASK_ID, Graph, namespace, statuses, upcoming
+from durablegraph.graphs.journal import COMMAND_STORED, GIVEN_UP_KEY, RUN_KEY
 from durablegraph.graphs.nested import has_declared
 from durablegraph.graphs.plan import Run, replay_bound, stop_after
 from durablegraph.graphs.run_scoped import dropped, untracked
@@ -44,6 +45,7 @@ class Attempt(Watching):
         self._control = control
         self._fence = Fence(head.checkpoint["id"] if head else None)
         self._source = head.metadata.get("source") if head else None
+        self._given_up = len(given_up(head)) if head else 0
         self._clock = clock
         self._began = clock()
         self.finished: set[str] = set()
@@ -81,7 +83,7 @@ class Attempt(Watching):
             self._starts_from(found)
         if seen is not None and self._dropped:
             seen = dropped(seen, self._dropped)
-        return with_tasks_done(seen, self._request.given_up) if seen else None
+        return seen
 
     def _starts_from(self, found: CheckpointTuple | None) -> None:
         self.stop = stop_after(found, self._request.recursion_limit)
@@ -99,6 +101,8 @@ class Attempt(Watching):
         if self._request.run_id is None:
             return metadata, self._fence
         stamped: Any = {**metadata, RUN_KEY: self._request.run_id}
+        if self._given_up:
+            stamped[GIVEN_UP_KEY] = self._given_up
         return stamped, self._fence
 
     @override
@@ -112,6 +116,7 @@ class Attempt(Watching):
         if self.inside:
             self.inside.root_saved()
         before, self._source = self._source, metadata.get("source")
+        self._given_up = 0
         self._fence = Fence(checkpoint["id"])
         self.checkpoint = checkpoint
         if self._source != "loop":
@@ -127,8 +132,15 @@ class Attempt(Watching):
             self._control.inner_done
             or self._spent()
             or (self.stop is not None and step + 1 > self.stop)
-            or (request.fan_out_from is not None and upcoming(self._graph, checkpoint) >= request.fan_out_from)
+            or self._left_to_fan_out(checkpoint)
         )
+
+    def _left_to_fan_out(self, checkpoint: Checkpoint) -> bool:
+        enough = self._request.fan_out_from
+        if enough is None:
+            return False
+        tasks = upcoming(self._graph, checkpoint)
+        return len(tasks) >= enough and not self._request.together.issuperset(tasks)
 
     def _spent(self) -> bool:
         """Whether the call has committed as much as it may."""

@@ -103,10 +103,10 @@ class StepRequest:
     """End the call before a super-step that may have this many tasks or more, to leave it to `fanout`. The outcome's
     `tasks` are exact; what ends the call is an upper bound. `None`: never; `__start__` is then always executed together
     with the first real super-step."""
+    together: frozenset[str] = frozenset()
+    """Nodes for whose tasks alone `fan_out_from` does not end the call."""
     replay: Replay | None = None
     """What the last outcome said, for a run that travels in time."""
-    given_up: frozenset[str] = frozenset()
-    """For `advance` only: ids of tasks to commit without, as if they had finished and written nothing."""
     fanned_out: bool = False
     """For `advance` only: the tasks were run by `fanout`, which has shown their parts of the stream already."""
     stream: StreamOptions | None = None

@@ -18,6 +18,7 @@ from durablegraph.graphs.contract import (
     StepStatus,
 )
 from durablegraph.graphs.control import StepControl
+from durablegraph.graphs.given_up import as_seen
 from durablegraph.graphs.internals import (
     PUSH,
     RESUMING,
@@ -27,9 +28,8 @@ from durablegraph.graphs.internals import (
     moved_since_interrupt,
     namespace,
     statuses,
-    with_handlers_done,
 )
-from durablegraph.graphs.journal import STOPPED, marked, without_ours
+from durablegraph.graphs.journal import STOPPED, marked
 from durablegraph.graphs.saver_view import watched
 from durablegraph.graphs.watching import Watching
 
@@ -67,7 +67,7 @@ async def describe(
     marks = head or await saver.aget_tuple({"configurable": {"thread_id": thread_id, "checkpoint_ns": ""}})
     if marks is None:
         raise NotFound(f"Thread {thread_id!r} has no checkpoint yet; start a run on it first.")
-    found = with_handlers_done(graph, without_ours(marks))
+    found = as_seen(graph, marks)
     reader = copy.copy(graph)
     reader.checkpointer = watched(saver, Watching(graph, found, replay=None, addressed=False))
     before = interrupt_before or graph.interrupt_before_nodes

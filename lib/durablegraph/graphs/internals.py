@@ -234,13 +234,14 @@ def send_positions(graph: Graph, checkpoint: Checkpoint, names: Sequence[str]) -
     return [*sends, *[None] * (len(names) - len(sends))]
 
 
-def upcoming(graph: Graph, checkpoint: Checkpoint) -> int:
-    """How many tasks the super-step after `checkpoint` has at most."""
+def upcoming(graph: Graph, checkpoint: Checkpoint) -> list[str]:
+    """The nodes of the tasks that the super-step after `checkpoint` has at most."""
     changed = checkpoint.get("updated_channels")
     triggered: set[str] = set()
     for channel in graph.trigger_to_nodes if changed is None else changed:
         triggered.update(graph.trigger_to_nodes.get(channel, ()))
-    return len(triggered) + len(checkpoint["channel_values"].get(TASKS) or ())
+    sends: Iterable[Any] = checkpoint["channel_values"].get(TASKS) or ()
+    return [*triggered, *(send.node for send in sends if isinstance(send, Send))]
 
 
 def count_over_the_run(graph: Graph, stop: int) -> dict[str, Any]:

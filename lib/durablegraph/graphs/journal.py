@@ -12,6 +12,9 @@ from langgraph.checkpoint.base import CheckpointTuple
 RUN_KEY = "durablegraph_run_id"
 """Key in a checkpoint's metadata: the id of the run that committed it."""
 
+GIVEN_UP_KEY = "durablegraph_given_up"
+"""Key in a checkpoint's metadata: how many tasks its super-step was committed without."""
+
 COMMAND_STORED = "__durablegraph_command__"
 """Stored in one write with a `Command`'s update and goto: the id of the run that the command started."""
 
@@ -21,7 +24,10 @@ ANSWERED = "__durablegraph_answered__"
 STOPPED = "__durablegraph_stopped__"
 """The id of a task in whose subgraph a static breakpoint was reached: without a mark nothing tells it from a crash."""
 
-_OURS = frozenset((COMMAND_STORED, ANSWERED, STOPPED))
+GIVEN_UP = "__durablegraph_given_up__"
+"""The id of a task that failed for good and that the super-step is committed without."""
+
+_OURS = frozenset((COMMAND_STORED, ANSWERED, STOPPED, GIVEN_UP))
 
 
 def mark_task(mark: str, run_id: str) -> str:

@@ -9,7 +9,8 @@ from typing_extensions import override
 
 from durablegraph.graphs.contract import Chunk, ChunkOutcome, Replay, StepRequest, TaskFailure
 from durablegraph.graphs.control import StepControl
-from durablegraph.graphs.internals import Graph, TaskStatus, namespace, statuses, with_handlers_done
+from durablegraph.graphs.given_up import as_seen
+from durablegraph.graphs.internals import Graph, TaskStatus, namespace, statuses
 from durablegraph.graphs.journal import STOPPED, marked
 from durablegraph.graphs.saver_view import Fence, Writes
 from durablegraph.graphs.watching import Watching
@@ -35,7 +36,7 @@ class TaskWatch(Watching):
     def status_of(self) -> dict[str, TaskStatus]:
         """The status of each task that has stored anything, by id."""
         now = self._base._replace(pending_writes=self._stored)
-        return statuses(with_handlers_done(self._graph, now).pending_writes)
+        return statuses(as_seen(self._graph, now).pending_writes)
 
     def open_tasks(self, request: StepRequest) -> list[str]:
         """Our tasks that there is something to do for, now that the request answers what it answers."""

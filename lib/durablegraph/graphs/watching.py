@@ -7,15 +7,14 @@ from langgraph.checkpoint.base import CheckpointTuple
 from typing_extensions import override
 
 from durablegraph.graphs.contract import BeforeSave, Replay
+from durablegraph.graphs.given_up import as_seen
 from durablegraph.graphs.internals import (
     ERROR,
     Graph,
     begun_in_this_step,
     namespace,
     set_resuming,
-    with_handlers_done,
 )
-from durablegraph.graphs.journal import without_ours
 from durablegraph.graphs.saver_view import Known, Watch, Writes
 
 
@@ -71,7 +70,7 @@ class Watching(Watch):
     @override
     def loaded(self, config: RunnableConfig, found: CheckpointTuple | None) -> CheckpointTuple | None:
         if not namespace(config):
-            return with_handlers_done(self._graph, without_ours(found)) if found else None
+            return as_seen(self._graph, found) if found else None
         if not config["configurable"].get("checkpoint_id"):
             set_resuming(config, found is not None and begun_in_this_step(config, found))
         return found

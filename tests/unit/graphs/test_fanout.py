@@ -17,6 +17,8 @@ from durablegraph.errors import StaleHead
 from durablegraph.graphs.contract import ChunkOutcome, StepStatus, StreamOptions
 from durablegraph.graphs.describe import describe
 from durablegraph.graphs.fanout import chunks, may_fan_out, run_tasks
+from durablegraph.graphs.given_up import give_up
+from durablegraph.graphs.journal import GIVEN_UP_KEY
 from tests.unit.graphs.driving import CrashError, Driver, Words, chain, history
 
 AT: Any = {"configurable": {"thread_id": "t"}}
@@ -172,9 +174,15 @@ async def test_a_super_step_may_be_committed_without_a_task_that_failed(saver: A
     driver = Fanned(mapping(work), saver)
     await driver.deliver(driver.request("start", input={"out": []}, fan_out_from=2))
     made = await driver.deliver_tasks()
-    given_up = frozenset(failure.id for chunk in made for failure in chunk.failures)
-    await driver.deliver(driver.request("advance", given_up=given_up))
+    head = await saver.aget_tuple(AT)
+    await give_up(saver, head, [failure.id for chunk in made for failure in chunk.failures])
+    told = await describe(driver.graph, saver, "t")
+    assert [task.done for task in told.tasks] == [True] * 5
+    assert [chunk.executed for chunk in await driver.deliver_tasks()] == [False] * 5
+    await driver.deliver(driver.request("advance"))
     assert driver.last.values == {"out": [0, 1, 3, 4]}
+    committed = [found.metadata.get(GIVEN_UP_KEY) async for found in saver.alist(AT)]
+    assert committed == [1, None, None, None][: len(committed)]
 
 
 async def test_tasks_that_ask_wait_together_and_are_answered_apart(saver: Any) -> None:
