@@ -10,11 +10,11 @@ import azure.functions as func
 
 from activities import advance_run, run_tasks
 from durablegraph import opening
-from http_starters import api, retention, supervisor
+from http_starters import api, retention, schedules, supervisor
 from orchestrators import run_graph
 
 opening.check()  # refuse to start, with a reason, rather than answer every request with an error
 
 app = df.DFApp(http_auth_level=func.AuthLevel.FUNCTION)
-for module in (run_graph, advance_run, run_tasks, api, supervisor, retention):
+for module in (run_graph, advance_run, run_tasks, api, supervisor, retention, schedules):
     app.register_functions(module.blueprint)

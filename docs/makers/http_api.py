@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import AwareDatetime, BaseModel
 
 from docs.makers.markdown import code, page, table
 from docs.makers.raises import problems_of
@@ -16,6 +16,7 @@ PATHS = {
     "run": "The run's id.",
     "event": "`resume` or `approval`.",
     "thread": "The thread's id.",
+    "schedule": "The schedule's id.",
 }
 """What the parameters in paths are."""
 
@@ -133,7 +134,15 @@ def _model(model: type[BaseModel]) -> str:
     return f"### {model.__name__}\n\n{model.__doc__}\n\n" + table(["member", "type", "always", "meaning"], rows)
 
 
-_WORDS = {Any: "any JSON", dict: "object", str: "text", int: "whole number", bool: "true or false", type(None): "null"}
+_WORDS = {
+    Any: "any JSON",
+    dict: "object",
+    str: "text",
+    int: "whole number",
+    bool: "true or false",
+    type(None): "null",
+    AwareDatetime: "time with its offset",
+}
 
 
 def _type(annotation: Any) -> str:

@@ -27,6 +27,7 @@ from durablegraph.storage.events import EventLogs, Limits
 from durablegraph.storage.objects import ObjectStore
 from durablegraph.storage.retention import Policy, Retention
 from durablegraph.storage.runs import RunStore
+from durablegraph.storage.schedules import ScheduleStore
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ class Services:
     time_budget: TimeBudget | None = None
     """How long an activity may take; None: as long as it likes."""
     runs: RunStore = field(init=False)
+    schedules: ScheduleStore = field(init=False)
     events: EventLogs = field(init=False)
     quiet: dict[str, datetime] = field(init=False, default_factory=dict)
     """Until when the supervisor leaves a waiting run alone."""
@@ -56,6 +58,7 @@ class Services:
 
     def __post_init__(self) -> None:
         self.runs = RunStore(self.objects)
+        self.schedules = ScheduleStore(self.objects)
         self.events = EventLogs(self.objects, Limits(kept=self.settings.stream_segments))
 
     async def request(self, run_id: str) -> RunRequest | None:

@@ -1,18 +1,20 @@
 """Erasing a thread on request, and the slices of the sweep that the timer makes."""
 
+from collections import Counter
+from contextlib import nullcontext, suppress
 from datetime import datetime
 
 from durablegraph.api.context import Call
 from durablegraph.api.http import ApiResponse
 from durablegraph.api.instances import Instances
-from durablegraph.errors import InvalidRequest
+from durablegraph.errors import InvalidRequest, NotFound
 from durablegraph.model.records import RunRecord
 from durablegraph.model.status import RunStatus
 from durablegraph.services import Services
 from durablegraph.storage import lifecycle
 from durablegraph.storage.items import ItemStore
 from durablegraph.storage.node_cache import NodeCache
-from durablegraph.storage.retention import Span, retain
+from durablegraph.storage.retention import Erased, Span, retain
 from durablegraph.storage.retention import erase_thread as erase
 
 _REASON = "its thread is erased"
@@ -21,7 +23,11 @@ _ITEMS_A_SLICE = 5_000
 
 
 async def erase_thread(call: Call) -> ApiResponse:
-    """DELETE /threads/{thread}: everything about it and its runs, verified by listing; the id may be used again."""
+    """DELETE /threads/{thread}: everything about it, its runs and the schedules that name it, verified by listing.
+
+    The id may be used again. Schedules go once nothing refuses the erasure; what one of them started meanwhile is
+    erased too.
+    """
     thread_id, services = call.request.path["thread"], call.services
 
     async def stop(run: RunRecord) -> None:
@@ -29,9 +35,21 @@ async def erase_thread(call: Call) -> ApiResponse:
         await call.instances.terminate(run.run_id, _REASON)
 
     retention = await services.retention(call.instances.purge)
-    erased = await erase(retention, thread_id, call.now, stop=stop if _forced(call) else None)
-    counts = {"runs": erased.runs, "objects": erased.objects} if erased else {}
+    forced = stop if _forced(call) else None
+    counts = Counter({"runs": 0, "objects": 0})
+    schedules = await services.schedules.of_thread(thread_id)
+    with suppress(NotFound) if schedules else nullcontext():
+        counts.update(_counts(await erase(retention, thread_id, call.now, stop=forced)))
+    for schedule_id in schedules:
+        counts["schedules"] += await services.schedules.delete(schedule_id, call.now)
+    if schedules:
+        with suppress(NotFound):
+            counts.update(_counts(await erase(retention, thread_id, call.now, stop=forced)))
     return ApiResponse(200, {"thread_id": thread_id, "erased": counts})
+
+
+def _counts(erased: Erased | None) -> dict[str, int]:
+    return {"runs": erased.runs, "objects": erased.objects} if erased else {}
 
 
 def _forced(call: Call) -> bool:

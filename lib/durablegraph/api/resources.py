@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 StreamMode = Literal["values", "updates", "messages", "messages-tuple", "custom", "checkpoints", "tasks", "debug"]
 
@@ -154,6 +154,88 @@ class ThreadPage(BaseModel):
     next: str | None = None
 
 
+CatchUp = Literal["latest", "none"]
+
+
+class ScheduleStart(BaseModel):
+    """Start runs of a graph at the times of `cron`, or once, at `at`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    graph: str = Field(description="The graph's name in `langgraph.json`.")
+    cron: str | None = Field(
+        default=None, description="Five fields: minute, hour, day of month, month, day of week, as cron takes them."
+    )
+    timezone: str = Field(default="UTC", description="Where `cron` is meant: a name of the IANA database.")
+    at: AwareDatetime | None = Field(default=None, description="Instead of `cron`: the time of the only run.")
+    end_time: AwareDatetime | None = Field(default=None, description="The last time at which a run may be due.")
+    enabled: bool = Field(default=True, description="Whether it starts runs from now on.")
+    catch_up: CatchUp = Field(
+        default="latest",
+        description="For times missed by more than 5 minutes, because no host ran: a run for the latest, or none.",
+    )
+    run: RunStart = Field(
+        default_factory=RunStart, description="What each run is asked for; without `thread_id` each has its own thread."
+    )
+    metadata: dict[str, Any] = Field(
+        default_factory=dict, max_length=64, description="Of the schedule, to find it in lists; not that of its runs."
+    )
+
+
+class SchedulePatch(BaseModel):
+    """Change the members that are given. `cron` takes the place of `at`, and the other way round."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    cron: str | None = Field(default=None, description="As at the beginning.")
+    timezone: str | None = Field(default=None, description="As at the beginning.")
+    at: AwareDatetime | None = Field(default=None, description="As at the beginning.")
+    end_time: AwareDatetime | None = Field(default=None, description="As at the beginning; null: without end.")
+    enabled: bool | None = Field(
+        default=None, description="`false` pauses; `true` goes on with the next time from now and forgets failures."
+    )
+    catch_up: CatchUp | None = Field(default=None, description="As at the beginning.")
+    run: RunStart | None = Field(default=None, description="Takes the place of the whole `run`.")
+    metadata: dict[str, Any] | None = Field(default=None, max_length=64, description="Takes the place of all metadata.")
+
+
+class LastRun(BaseModel):
+    """The latest run that the schedule started by itself, and the time it was due."""
+
+    id: str
+    at: str
+
+
+class ShownSchedule(BaseModel):
+    """A schedule."""
+
+    id: str
+    graph: str
+    thread_id: str | None = None
+    status: Literal["enabled", "paused", "ended"]
+    cron: str | None = None
+    timezone: str
+    at: str | None = None
+    end_time: str | None = None
+    catch_up: CatchUp
+    next_run_at: str | None = None
+    last_run: LastRun | None = None
+    failures: int = Field(default=0, description="Runs in a row that could not be started; at 5 it is paused.")
+    skipped: int = Field(default=0, description="Times at which its thread was busy, so that no run was started.")
+    reason: str | None = Field(default=None, description="Why the latest time had no run; null when it had one.")
+    run: dict[str, Any] | None = Field(default=None, description="What each run is asked for; not in lists.")
+    metadata: dict[str, Any] = Field(default_factory=dict)
+    created_at: str
+    updated_at: str
+
+
+class SchedulePage(BaseModel):
+    """Schedules, newest first; `next` is the cursor of the next page, null on the last."""
+
+    schedules: list[ShownSchedule]
+    next: str | None = None
+
+
 class GivenAnswer(BaseModel):
     """What became of an answer: the ids that still need one before the run goes on."""
 
@@ -178,7 +260,7 @@ class ThreadState(BaseModel):
 
 
 class ErasedThread(BaseModel):
-    """What was removed with a thread: its `runs`, and `objects` of all kinds."""
+    """What was removed with a thread: its `runs`, their and its own `objects`, and `schedules` that name it."""
 
     thread_id: str
     erased: dict[str, int] = Field(default_factory=dict)

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from durablegraph.api import deciding, erasing, health, reading, starting, streaming, threads
+from durablegraph.api import deciding, erasing, health, reading, schedules, starting, streaming, threads
 from durablegraph.api.context import Call
 from durablegraph.api.http import ApiResponse
 from durablegraph.api.openapi import document
@@ -16,7 +16,11 @@ from durablegraph.api.resources import (
     GivenAnswer,
     RunPage,
     RunStart,
+    SchedulePage,
+    SchedulePatch,
+    ScheduleStart,
     ShownRun,
+    ShownSchedule,
     ShownStatus,
     ShownThread,
     StartedRun,
@@ -35,7 +39,7 @@ class Route:
     """
 
     name: str
-    method: Literal["GET", "POST", "DELETE"]
+    method: Literal["GET", "POST", "PATCH", "DELETE"]
     template: str
     handler: Handler
     summary: str
@@ -52,6 +56,7 @@ async def openapi(call: Call) -> ApiResponse:
 
 
 _REASON = {"reason": "Kept with the instance."}
+_IF_MATCH = {"If-Match": "The `ETag` that the schedule was read with: answered 412 when it has changed since."}
 _LIST = {
     "metadata.{name}": "Only those whose metadata has this member with this value; may be given for several names.",
     "created_after": "Only those created at this time or later, such as `2026-01-31T12:00:00Z`.",
@@ -195,6 +200,66 @@ ROUTES: tuple[Route, ...] = (
         "Read a thread's checkpoints, newest first",
         answers={200: ThreadState},
         query={"limit": "How many, 10 by default.", "before": "Only those before this checkpoint."},
+    ),
+    Route(
+        "create_schedule",
+        "POST",
+        "schedules",
+        schedules.create_schedule,
+        "Start runs on a schedule",
+        takes=ScheduleStart,
+        answers={201: ShownSchedule},
+        headers={"Idempotency-Key": "The same key and body give the same schedule, however often they are sent."},
+    ),
+    Route(
+        "list_schedules",
+        "GET",
+        "schedules",
+        schedules.list_schedules,
+        "List schedules, newest first",
+        answers={200: SchedulePage},
+        query={
+            "status": "Only schedules with this status: `enabled`, `paused`, `ended`.",
+            "graph": "Only schedules of this graph.",
+            "thread_id": "Only schedules whose runs are on this thread.",
+            **_LIST,
+        },
+    ),
+    Route(
+        "get_schedule",
+        "GET",
+        "schedules/{schedule}",
+        schedules.get_schedule,
+        "Read a schedule",
+        answers={200: ShownSchedule},
+    ),
+    Route(
+        "change_schedule",
+        "PATCH",
+        "schedules/{schedule}",
+        schedules.change_schedule,
+        "Change, pause or resume a schedule",
+        takes=SchedulePatch,
+        answers={200: ShownSchedule},
+        headers=_IF_MATCH,
+    ),
+    Route(
+        "delete_schedule",
+        "DELETE",
+        "schedules/{schedule}",
+        schedules.delete_schedule,
+        "Delete a schedule; its runs stay",
+        answers={204: None},
+        headers=_IF_MATCH,
+    ),
+    Route(
+        "trigger_schedule",
+        "POST",
+        "schedules/{schedule}/trigger",
+        schedules.trigger_schedule,
+        "Start a run of a schedule now",
+        answers={202: StartedRun},
+        headers={"Idempotency-Key": "The same key gives the same run."},
     ),
     Route(
         "health_live",

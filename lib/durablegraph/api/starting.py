@@ -8,12 +8,14 @@ from typing import Any
 from durablegraph.api.bodies import parse, read_json
 from durablegraph.api.context import Call
 from durablegraph.api.http import ApiResponse
+from durablegraph.api.instances import Instances
 from durablegraph.api.resources import RunStart, StreamMode
 from durablegraph.errors import Conflict, InvalidRequest, NotFound
 from durablegraph.model import ids
 from durablegraph.model.assign import digest
 from durablegraph.model.messages import Ticket
 from durablegraph.model.records import RunRecord, RunRequest
+from durablegraph.services import Services
 from durablegraph.storage import lifecycle
 from durablegraph.storage.events import created
 
@@ -30,13 +32,21 @@ async def start_run(call: Call) -> ApiResponse:
     body = read_json(call.request, call.services.settings, default={})
     wanted = parse(RunStart, body)
     await check_graph(call, graph, wanted)
-    request = _request(graph, wanted, uuid.uuid4().hex, call.now)
+    request = request_of(graph, wanted, uuid.uuid4().hex, call.now)
     if key := call.request.headers.get("idempotency-key"):
-        request = await _keyed(call, request, key, digest([graph, body]))
+        request = await keyed(call, request, key, digest([graph, body]))
     return await launch(call, request)
 
 
 async def launch(call: Call, request: RunRequest) -> ApiResponse:
+    """Store and start a run, and tell where to find it; see `bring`."""
+    record = await bring(call.services, call.instances, request, call.now)
+    links = call.links.management(record.run_id)
+    headers = {"Location": links["statusQueryGetUri"], "Retry-After": str(POLL_SECONDS)}
+    return ApiResponse(202, {**links, "thread_id": record.thread_id}, headers)
+
+
+async def bring(services: Services, instances: Instances, request: RunRequest, now: datetime) -> RunRecord:
     """Store and start a run; repeated with the same run id it completes what the first call began."""
     record = RunRecord(
         run_id=request.run_id,
@@ -45,25 +55,18 @@ async def launch(call: Call, request: RunRequest) -> ApiResponse:
         created_at=request.created_at,
         updated_at=request.created_at,
         metadata=request.metadata,
-        graph_version=(await call.services.graphs.load(request.graph)).version,
+        graph_version=(await services.graphs.load(request.graph)).version,
         streams=bool(request.stream_mode),
     )
-    if not await call.services.runs.create(request, record):
-        found = await call.services.runs.load(request.run_id)
+    if not await services.runs.create(request, record):
+        found = await services.runs.load(request.run_id)
         record = found.value if found else record
     if not record.status.ended:
-        await _claim(call, record)
+        await _claim(services, record, now)
         if record.streams:
-            await call.services.events.begin(record.run_id, created(request))
-        await _start(call, record)
-    links = call.links.management(record.run_id)
-    headers = {"Location": links["statusQueryGetUri"], "Retry-After": str(POLL_SECONDS)}
-    return ApiResponse(202, {**links, "thread_id": record.thread_id}, headers)
-
-
-def ticket(call: Call, run_id: str) -> dict[str, Any]:
-    """The orchestration's input at its start."""
-    return Ticket(run_id=run_id, cut=call.services.settings.steps_per_execution).to_json()
+            await services.events.begin(record.run_id, created(request))
+        await _start(services, instances, record)
+    return record
 
 
 async def check_graph(call: Call, graph: str, wanted: RunStart) -> None:
@@ -87,24 +90,28 @@ async def check_graph(call: Call, graph: str, wanted: RunStart) -> None:
         )
 
 
-async def _claim(call: Call, record: RunRecord) -> None:
+async def _claim(services: Services, record: RunRecord, now: datetime) -> None:
     try:
-        await lifecycle.claim(call.services.runs, record, call.now)
+        await lifecycle.claim(services.runs, record, now)
     except Conflict as error:
         error.facts["retry_after"] = POLL_SECONDS
-        await call.services.runs.delete(record)
+        await services.runs.delete(record)
         raise
 
 
-async def _start(call: Call, record: RunRecord) -> None:
+async def _start(services: Services, instances: Instances, record: RunRecord) -> None:
     """Start the instance. The run is stored already: if the task hub does not answer, the supervisor starts it."""
+    ticket = Ticket(run_id=record.run_id, cut=services.settings.steps_per_execution)
     try:
-        await call.instances.start(record.run_id, ticket(call, record.run_id))
+        await instances.start(record.run_id, ticket.to_json())
     except Exception:  # whatever the hub's client raises, the run is accepted
         log.exception("run %s is stored but could not be started yet; the supervisor will", record.run_id)
 
 
-def _request(graph: str, wanted: RunStart, run_id: str, now: datetime) -> RunRequest:
+def request_of(
+    graph: str, wanted: RunStart, run_id: str, now: datetime, *, own_thread: str | None = None
+) -> RunRequest:
+    """The request as it is stored, its config checked; its thread is `own_thread`, or a new one, if none is named."""
     config = dict(wanted.config)
     configurable = dict(_object(config.get("configurable"), "config.configurable"))
     limit = config.pop("recursion_limit", None)
@@ -116,7 +123,7 @@ def _request(graph: str, wanted: RunStart, run_id: str, now: datetime) -> RunReq
     return RunRequest(
         run_id=run_id,
         graph=graph,
-        thread_id=uuid.uuid4().hex if thread is None else ids.thread_id(thread),
+        thread_id=(uuid.uuid4().hex if own_thread is None else own_thread) if thread is None else ids.thread_id(thread),
         input=wanted.input,
         command=wanted.command,
         config={**config, "configurable": configurable},
@@ -153,7 +160,7 @@ def _object(value: Any, what: str) -> dict[str, Any]:
     return value
 
 
-async def _keyed(call: Call, request: RunRequest, key: str, body_digest: str) -> RunRequest:
+async def keyed(call: Call, request: RunRequest, key: str, body_digest: str) -> RunRequest:
     """The request under the run id that its idempotency key was given to."""
     if len(key) > _LONGEST_KEY:
         raise InvalidRequest(f"the Idempotency-Key has {len(key)} characters, at most {_LONGEST_KEY} are accepted")

@@ -5,8 +5,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from durablegraph.model.fan_out import FanOutPolicy
 from durablegraph.model.messages import Cursor
-from durablegraph.model.status import RunStatus, ThreadStatus
+from durablegraph.model.status import RunStatus, ScheduleStatus, ThreadStatus
 
 
 class Stored(BaseModel):
@@ -51,6 +52,7 @@ class RunRequest(Stored):
     interrupt_after: list[str] | Literal["*"] | None = None
     stream_mode: tuple[str, ...] = ()
     stream_subgraphs: bool = False
+    fan_out: FanOutPolicy | None = None
     created_at: datetime
 
 
@@ -68,7 +70,7 @@ class RunRecord(Listed):
     `step`, `next` and `checkpoint` are written when the run waits or ends; in between the thread's head tells them.
     `graph_version` is the shape of the graph that the run
     began with. `instances` counts the Durable instances that have carried the run (a supervisor may start another).
-    `streams` says that the run has an event log.
+    `streams` says that the run has an event log, `tasks_failed` that it went on without tasks that failed.
     """
 
     run_id: str
@@ -85,6 +87,7 @@ class RunRecord(Listed):
     graph_version: str = ""
     instances: int = 1
     streams: bool = False
+    tasks_failed: bool = False
 
     @property
     def identity(self) -> str:
@@ -115,6 +118,38 @@ class ThreadRecord(Listed):
     def identity(self) -> str:
         """The thread's id."""
         return self.thread_id
+
+
+class ScheduleRecord(Listed):
+    """When runs are started without a caller: at the times of `cron` in `timezone` until `end_time`, or once, at `at`.
+
+    `request` names the stored request that its runs are made from. Without `thread_id` every run has a thread of its
+    own. `next_run_at` is None unless the schedule is enabled. `failures` counts the runs in a row that could not be
+    started, `skipped` all those that found their thread busy; `reason` is why the latest was not started. Times are
+    UTC.
+    """
+
+    schedule_id: str
+    graph: str
+    status: ScheduleStatus = ScheduleStatus.ENABLED
+    thread_id: str | None = None
+    cron: str | None = None
+    timezone: str = "UTC"
+    at: datetime | None = None
+    end_time: datetime | None = None
+    catch_up: Literal["latest", "none"] = "latest"
+    request: str = ""
+    next_run_at: datetime | None = None
+    last_run_at: datetime | None = None
+    last_run_id: str | None = None
+    failures: int = 0
+    skipped: int = 0
+    reason: str | None = None
+
+    @property
+    def identity(self) -> str:
+        """The schedule's id."""
+        return self.schedule_id
 
 
 class PendingInterrupt(Stored):

@@ -58,6 +58,16 @@ def thread_status(run: RunStatus) -> ThreadStatus:
     return ThreadStatus.ERROR if run in {RunStatus.FAILED, RunStatus.TIMED_OUT} else ThreadStatus.IDLE
 
 
+class ScheduleStatus(StrEnum):
+    """Whether a schedule starts runs."""
+
+    ENABLED = "enabled"
+    PAUSED = "paused"
+    """By a caller, or because it failed too often in a row; a caller lets it go on."""
+    ENDED = "ended"
+    """No time is left at which it would start a run."""
+
+
 _DURABLE = {
     RunStatus.PENDING: "Pending",
     RunStatus.RUNNING: "Running",

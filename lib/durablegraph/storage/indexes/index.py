@@ -63,8 +63,9 @@ class Index(Generic[Record]):
     def facets(self, record: Record) -> list[str]:
         """The facets of a record but its status, which it leaves again and again."""
         found = [ALL] if record.graph is None else [ALL, graph_facet(record.graph)]
-        if self.kind.by_thread:
-            found.append(thread_facet(getattr(record, "thread_id")))  # noqa: B009 -- not every kind has one
+        thread_id = getattr(record, "thread_id", None) if self.kind.by_thread else None
+        if thread_id is not None:
+            found.append(thread_facet(thread_id))
         return [*found, *dict.fromkeys(metadata_facets(record.metadata))]
 
     def keys(self, record: Record) -> list[str]:

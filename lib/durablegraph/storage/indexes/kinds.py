@@ -1,9 +1,9 @@
-"""What lists show of runs and threads, and where their entries stand."""
+"""What lists show of runs, threads and schedules, and where their entries stand."""
 
 from typing import Final
 
-from durablegraph.model.records import Listed, RunRecord, ThreadRecord
-from durablegraph.model.status import RunStatus, ThreadStatus
+from durablegraph.model.records import Listed, RunRecord, ScheduleRecord, ThreadRecord
+from durablegraph.model.status import RunStatus, ScheduleStatus, ThreadStatus
 from durablegraph.storage.indexes.index import Kind
 
 _LONGEST_MESSAGE: Final = 500
@@ -30,6 +30,23 @@ def _shorter_thread(thread: ThreadRecord) -> ThreadRecord:
     return thread.model_copy(update={"metadata": {}})
 
 
+def _brief_schedule(schedule: ScheduleRecord) -> ScheduleRecord:
+    """What filters compare: the rest changes with every run, and is read where a list shows it."""
+    return ScheduleRecord(
+        schedule_id=schedule.schedule_id,
+        graph=schedule.graph,
+        status=schedule.status,
+        thread_id=schedule.thread_id,
+        metadata=schedule.metadata,
+        created_at=schedule.created_at,
+        updated_at=schedule.created_at,
+    )
+
+
+def _shorter_schedule(schedule: ScheduleRecord) -> ScheduleRecord:
+    return schedule.model_copy(update={"metadata": {}})
+
+
 RUNS: Final = Kind(
     name="runs",
     model=RunRecord,
@@ -47,4 +64,14 @@ THREADS: Final = Kind(
     live=frozenset(),
     brief=_brief_thread,
     shorter=_shorter_thread,
+)
+
+SCHEDULES: Final = Kind(
+    name="schedules",
+    model=ScheduleRecord,
+    statuses=tuple(ScheduleStatus),
+    live=frozenset(),
+    brief=_brief_schedule,
+    shorter=_shorter_schedule,
+    by_thread=True,
 )
