@@ -13,7 +13,17 @@ from matplotlib import pyplot as plt  # the backend is chosen first
 
 PAGE = ROOT / "docs/explanation/benchmarks.md"
 PLOTS = ROOT / "docs/explanation/plots"
-ORDER = ("overhead", "throughput", "latency", "fan_out", "long_run", "memory", "listings", "checkpointers")
+ORDER = (
+    "overhead",
+    "throughput",
+    "latency",
+    "fan_out",
+    "long_run",
+    "memory",
+    "listings",
+    "checkpointers",
+    "escalation",
+)
 HEAD = """# Benchmarks
 
 Each table is one command's output, with peers in the same run: rounds are interleaved, medians are shown with the range

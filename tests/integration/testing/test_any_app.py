@@ -3,7 +3,6 @@
 import importlib
 import os
 import sys
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -26,18 +25,6 @@ def test_an_approval_that_nobody_gives_is_escalated_after_72_hours(samples):
     samples.clock.advance(minutes=1)
     assert run.output == "escalated past kim"
     assert notes() == ["asked kim", "escalated"]
-
-
-def test_72_hours_take_less_than_50_milliseconds(samples):
-    samples.orchestrate("ask_for_approval", {"manager": "warm"}).until_end()
-    took = []
-    for _ in range(5):
-        began = time.perf_counter()
-        run = samples.orchestrate("ask_for_approval", {"manager": "kim"})
-        samples.clock.advance(hours=72)
-        assert run.output == "escalated past kim"
-        took.append(time.perf_counter() - began)
-    assert min(took) < 0.05
 
 
 def test_an_approval_in_time_wins_and_leaves_no_timer(samples):
