@@ -71,7 +71,10 @@ def section(report: Report) -> str:
 
 def main() -> int:
     """Write the page and the plots."""
-    names = sorted((file.stem for file in RESULTS.glob("*.json")), key=lambda name: (ORDER.index(name), name))
+    names = sorted(
+        (file.stem for file in RESULTS.glob("*.json")),
+        key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name),
+    )
     PAGE.write_text(HEAD + "".join(section(kept(name)) for name in names), encoding="utf-8")
     return 0
 
