@@ -108,3 +108,22 @@ def test_what_a_case_left_outside_of_its_thread_is_not_met_by_its_second_run():
     second = "tests/host/test_runs.py::test_a_run_equals_a_plain_run[expense_approval]"
     assert "has run it already" in (reason(second, ["tmp_path"], folder=True, fresh=True) or "")
     assert reason(second, ["tmp_path"], folder=False, fresh=True) is None
+
+
+def test_a_scenario_whose_values_are_times_is_compared_with_nothing():
+    found = compare("s03b_timers", transcript(output="497"), transcript(output="489"), recorded=False)
+    assert (found.recording, found.embedded) == (None, None)
+
+
+def test_children_whose_ids_are_the_hosts_own_are_compared_in_any_order():
+    def parent(**results):
+        document = transcript()
+        events = [
+            {"EventType": 9, "InstanceId": f"<a:{child[1:]}>", "Result": result} for child, result in results.items()
+        ]
+        (label,) = document["final"]
+        document["final"][label]["historyEvents"] = events
+        return document
+
+    assert compare("s99_made_up", parent(_1=1, _2=10), parent(_1=10, _2=1), recorded=False).equal
+    assert not compare("s99_made_up", parent(_1=1, _2=10), parent(_1=1, _2=11), recorded=False).equal
