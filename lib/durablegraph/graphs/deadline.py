@@ -5,8 +5,8 @@ until it returns, though nobody waits for it any more and nothing that it return
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
 from typing import Any
 
 GRACE = 5.0
@@ -15,10 +15,14 @@ GRACE = 5.0
 
 @dataclass(frozen=True, slots=True)
 class TimeBudget:
-    """Seconds from the start of a call: after `soft` its subgraphs are asked to stop, at `hard` it is made to."""
+    """Seconds from the start of a call: after `soft` its subgraphs are asked to stop, at `hard` it is made to.
+
+    `sleep` is how they pass.
+    """
 
     soft: float
     hard: float
+    sleep: Callable[[float], Awaitable[None]] = field(default=asyncio.sleep, compare=False, repr=False)
 
 
 class CutShort(Exception):  # noqa: N818 -- tells of an end, not of an error
@@ -47,26 +51,44 @@ async def within(
 ) -> bool:
     """Do the work; False when it had to be stopped. Raises what the work raises.
 
-    `ask` is called at the soft budget, `stopping` before the work is stopped at the hard one.
+    `ask` is called at the soft budget; `stopping` before the work is stopped, at the hard one or from outside.
     """
     if budget is None:
         await work
         return True
     task = asyncio.create_task(work)
-    asking = asyncio.get_running_loop().call_later(budget.soft, ask)
+    asking = asyncio.create_task(_ask(budget, ask))
     try:
-        await asyncio.wait({task}, timeout=budget.hard)
-        if not task.done():
-            stopping()
-            task.cancel()
-            await asyncio.wait({task}, timeout=GRACE)
+        await _until(task, budget, budget.hard)
     except asyncio.CancelledError:
-        task.cancel()
-        await asyncio.wait({task}, timeout=GRACE)
+        await _stop(budget, task, stopping)
         raise
     finally:
         asking.cancel()
+    if not task.done():
+        await _stop(budget, task, stopping)
     if not task.done() or task.cancelled():
         return False
     task.result()
     return True
+
+
+async def _ask(budget: TimeBudget, ask: Callable[[], None]) -> None:
+    await budget.sleep(budget.soft)
+    ask()
+
+
+async def _until(task: asyncio.Task[None], budget: TimeBudget, seconds: float) -> None:
+    """Wait until the task is done, for as many seconds at most."""
+    waiting = asyncio.ensure_future(budget.sleep(seconds))
+    try:
+        await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiting.cancel()
+
+
+async def _stop(budget: TimeBudget, task: asyncio.Task[None], stopping: Callable[[], None]) -> None:
+    if not task.done():
+        stopping()
+        task.cancel()
+        await _until(task, budget, GRACE)

@@ -107,8 +107,8 @@ async def run_tasks(
                 if on_part is not None:
                     await on_part(part)
 
-    if not await within(time_budget, execute()):
-        raise CutShort((), moved=False, inside=request.inside)
+    if not await within(time_budget, execute(), stopping=step.stopping):
+        raise step.cut_short()
     return step.outcome
 
 
@@ -134,6 +134,18 @@ class TaskStep:
         self._cache = cache
         self._control = StepControl(control)
         self._outcome: ChunkOutcome | None = None
+        self._watching: TaskWatch | None = None
+
+    def stopping(self) -> None:
+        """The call is about to be cancelled."""
+        if self._watching is not None:
+            self._watching.stopping = True
+
+    def cut_short(self) -> CutShort:
+        """What a call came to that was cancelled; it saves nothing any more."""
+        if self._watching is not None:
+            self._watching.over = True
+        return CutShort((), moved=False, inside=self._request.inside)
 
     @property
     def outcome(self) -> ChunkOutcome:
@@ -148,6 +160,7 @@ class TaskStep:
         head = _without_others(self._graph, _planned(self._request, found), self._chunk)
         watching = TaskWatch(self._graph, head, self._control, self._chunk, replay=self._request.replay)
         watching.before_save = self._request.stream.before_save if self._request.stream else None
+        self._watching = watching
         opened = watching.open_tasks(self._request)
         if not opened:
             self._outcome = watching.outcome((), executed=False)

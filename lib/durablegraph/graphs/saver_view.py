@@ -5,6 +5,7 @@ past a `Watch`. LangGraph calls the asynchronous methods from the graph itself a
 that a synchronous node invokes, so both are here.
 """
 
+from asyncio import CancelledError
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -45,7 +46,14 @@ class Fence(NamedTuple):
 
 
 class Watch:
-    """What a view asks the call that it serves, and tells it; by itself it lets everything pass."""
+    """What a view asks the call that it serves, and tells it; by itself it lets everything pass.
+
+    While the call is `stopping` what was finished is still saved, but not that a task was cancelled: LangGraph would do
+    so when the call has ended, beside the next one, which could then not commit. When it is `over` nothing is saved.
+    """
+
+    stopping = False
+    over = False
 
     def known(self, config: RunnableConfig) -> Known | None:
         """What the call has loaded already and nobody has used yet."""
@@ -120,6 +128,10 @@ class _Watched(BaseCheckpointSaver[Any]):
         saver.__dict__ = self.__dict__
         return saver
 
+    def _is_late(self, writes: Writes) -> bool:
+        watch = self._watch
+        return watch.over or (watch.stopping and any(isinstance(value, CancelledError) for _, value in writes))
+
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         watch = self._watch
         if known := watch.known(config):
@@ -171,7 +183,7 @@ class _Watched(BaseCheckpointSaver[Any]):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
-        wanted = self._watch.saving(config, metadata)
+        wanted = None if self._watch.over else self._watch.saving(config, metadata)
         if wanted is None:
             return _at(config, checkpoint)
         metadata, fence = wanted
@@ -190,9 +202,11 @@ class _Watched(BaseCheckpointSaver[Any]):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
+        if self._watch.over:
+            return _at(config, checkpoint)
         with _told(self._watch):
             await self._watch.before_saving(config, checkpoint["id"])
-        wanted = self._watch.saving(config, metadata)
+        wanted = None if self._watch.over else self._watch.saving(config, metadata)
         if wanted is None:
             return _at(config, checkpoint)
         metadata, fence = wanted
@@ -205,15 +219,17 @@ class _Watched(BaseCheckpointSaver[Any]):
         return put
 
     def put_writes(self, config: RunnableConfig, writes: Writes, task_id: str, task_path: str = "") -> None:
-        wanted = self._watch.writing(config, writes, task_id)
+        wanted = None if self._is_late(writes) else self._watch.writing(config, writes, task_id)
         if wanted is not None:
             with _told(self._watch):
                 self._saver().put_writes(config, wanted, task_id, *_path(self._kind, task_path))
 
     async def aput_writes(self, config: RunnableConfig, writes: Writes, task_id: str, task_path: str = "") -> None:
+        if self._is_late(writes):
+            return
         with _told(self._watch):
             await self._watch.before_saving(config, None)
-        wanted = self._watch.writing(config, writes, task_id)
+        wanted = None if self._is_late(writes) else self._watch.writing(config, writes, task_id)
         if wanted is not None:
             with _told(self._watch):
                 await self._saver().aput_writes(config, wanted, task_id, *_path(self._kind, task_path))

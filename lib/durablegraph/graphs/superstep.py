@@ -69,7 +69,7 @@ async def run_superstep(
                 if on_part is not None:
                     await on_part(part)
 
-    if not await within(time_budget, execute(), step.end_inner_step, step.note_executing):
+    if not await within(time_budget, execute(), step.end_inner_step, step.stopping):
         raise step.cut_short()
     return step.outcome
 
@@ -111,17 +111,20 @@ class SuperStep:
         if self._began is not None and self._began[0].inside is not None:
             self._control.end_inner_step()
 
-    def note_executing(self) -> None:
+    def stopping(self) -> None:
         """Remember which nodes are executing: those of subgraphs where they are known, else the root graph's."""
         if self._began is not None:
             attempt, seen = self._began
+            attempt.stopping = True
             tasks = seen.last["tasks"] if seen.last else ()
             nodes = tuple(str(task["name"]) for task in tasks if task["id"] not in attempt.finished)
             self._executing = (attempt.inside.executing if attempt.inside else ()) or nodes
 
     def cut_short(self) -> CutShort:
-        """What a call came to that was cancelled."""
+        """What a call came to that was cancelled; it saves nothing any more."""
         attempt = self._began[0] if self._began else None
+        if attempt is not None:
+            attempt.over = True
         inside = attempt.inside.newest if attempt and attempt.inside else self._request.inside
         return CutShort(self._executing, moved=attempt is not None and attempt.moved, inside=inside)
 

@@ -1,30 +1,47 @@
 """Activities end inside subgraphs, at their time budget, and after as many super-steps as the owner allows."""
 
-import asyncio
 from collections import Counter
 
 import pytest
+from langgraph.graph import START, StateGraph
 
 from durablegraph.errors import ConfigurationError
 from durablegraph.execution.budget import OVERRIDE, TRIES, time_budget
 from durablegraph.graphs.deadline import TimeBudget
 from durablegraph.settings import Settings
 from tests.support.catalogue import CASES
+from tests.support.hours import Hours
 from tests.unit.execution.durably import Durably, services_for
-from tests.unit.graphs.driving import chain
+from tests.unit.graphs.driving import Words, chain
 
 
-def counted(count, name, seconds=0.0):
+def counted(count, name):
     async def node(_):
         count[name] += 1
-        await asyncio.sleep(seconds)
         return {"out": [name]}
 
     return node
 
 
-def agent(count, *, slow=0.0):
-    sub = chain(*((f"s{at}", counted(count, f"s{at}", slow)) for at in range(5)))
+def slow(count, hours, *, times):
+    """A node that needs longer than there is the first few times."""
+
+    async def node(_):
+        count["slow"] += 1
+        if count["slow"] <= times:
+            await hours.for_ever(3600)
+        return {"out": ["slow"]}
+
+    return node
+
+
+def within(services, *, hours, soft, hard):
+    services.time_budget = TimeBudget(soft=soft, hard=hard, sleep=hours.sleep)
+    return services
+
+
+def agent(count):
+    sub = chain(*((f"s{at}", counted(count, f"s{at}")) for at in range(5)))
     return chain(("a", counted(count, "a")), ("sub", sub), ("b", counted(count, "b")))
 
 
@@ -55,7 +72,7 @@ async def test_auto_executes_as_many_steps_as_fit():
 
 
 async def test_auto_stops_beginning_steps_when_the_budget_is_spent():
-    run = Durably(services_for(agent(Counter(), slow=0.01), steps_per_activity="auto", steps_budget_seconds=0.001))
+    run = Durably(services_for(agent(Counter()), steps_per_activity="auto", steps_budget_seconds=1e-9))
     await run.start({"out": []})
     await run.carry()
     assert len(run.decisions) == 7
@@ -71,41 +88,29 @@ async def test_auto_leaves_several_tasks_to_a_fan_out():
 
 
 async def test_a_node_that_alone_needs_longer_than_the_budget_fails_the_run_after_a_few_attempts():
-    count = Counter()
-    graph = chain(("a", counted(count, "a")), ("slow", counted(count, "slow", 60)), ("b", counted(count, "b")))
-    services = services_for(graph)
-    services.time_budget = TimeBudget(soft=0.1, hard=0.2)
-    run = Durably(services)
+    count, hours = Counter(), Hours()
+    graph = chain(("a", counted(count, "a")), ("slow", slow(count, hours, times=99)), ("b", counted(count, "b")))
+    run = Durably(within(services_for(graph), hours=hours, soft=270, hard=540))
     await run.start({"out": []})
     record = await run.carry()
     assert record.status == "failed"
     assert (record.error.type, record.error.node) == ("TimeBudgetSpent", "slow")
-    for told in ("'slow'", "0.2 s", f"{TRIES} attempts", "functionTimeout", "DURABLEGRAPH_ACTIVITY_SECONDS"):
+    for told in ("'slow'", "540 s", f"{TRIES} attempts", "functionTimeout", "DURABLEGRAPH_ACTIVITY_SECONDS"):
         assert told in record.error.message
-    assert count["slow"] >= TRIES
-    assert count["b"] == 0
+    assert count == {"a": 1, "slow": TRIES}
 
 
 @pytest.mark.parametrize("fan_out", ["never", "always"])
 async def test_a_finished_sibling_keeps_its_writes_when_the_budget_ends(fan_out):
-    count = Counter()
-
-    async def slow(_):
-        count["slow"] += 1
-        await asyncio.sleep(60 if count["slow"] == 1 else 0)
-        return {"out": ["slow"]}
-
-    graph = chain(("quick", counted(count, "quick")))
-    builder = graph.builder
-    builder.add_node("slow", slow)
-    builder.add_edge("__start__", "slow")
-    services = services_for(builder.compile(), fan_out=fan_out)
-    services.time_budget = TimeBudget(soft=0.5, hard=1)
-    run = Durably(services)
+    count, hours = Counter(), Hours()
+    builder = StateGraph(Words).add_node("quick", counted(count, "quick")).add_node("slow", slow(count, hours, times=1))
+    builder.add_edge(START, "quick").add_edge(START, "slow")
+    run = Durably(within(services_for(builder.compile(), fan_out=fan_out), hours=hours, soft=270, hard=540))
     await run.start({"out": []})
     assert (await run.carry()).status == "completed"
     assert count == {"quick": 1, "slow": 2}
-    assert sorted(await run.output() or {}) == ["out"]
+    assert sorted((await run.output())["out"]) == ["quick", "slow"]
+    assert not run.errors
 
 
 def test_the_budget_is_nine_tenths_of_what_the_host_allows(tmp_path):

@@ -14,8 +14,10 @@ from langgraph.types import interrupt
 from durablegraph.errors import StaleHead
 from durablegraph.graphs.contract import StepStatus, StreamOptions
 from durablegraph.graphs.deadline import CutShort, TimeBudget
+from durablegraph.graphs.fanout import chunks, run_tasks
 from durablegraph.graphs.nested import graph_in
 from durablegraph.graphs.superstep import run_superstep
+from tests.support.hours import Hours
 from tests.unit.graphs.driving import CrashError, Driver, Words, chain
 from tests.unit.graphs.test_superstep_crashes import crash_on
 
@@ -239,12 +241,14 @@ async def test_a_call_out_of_time_is_asked_to_stop_then_stopped_and_the_next_goe
 
     async def slow(_: Words) -> Words:
         count["slow"] += 1
-        await asyncio.sleep(30 if count["slow"] == 1 else 0)
+        if count["slow"] == 1:
+            await hours.for_ever(after=1000)
         return {"out": ["slow"]}
 
+    hours = Hours()
     sub = chain(("s1", counted(count, "s1")), ("slow", slow), ("s2", counted(count, "s2")))
     driver = nested(beside(sub=sub, quick=counted(count, "quick")), saver, steps=99)
-    driver.also = {"time_budget": TimeBudget(soft=60, hard=2)}
+    driver.also = {"time_budget": TimeBudget(soft=270, hard=540, sleep=hours.sleep)}
     start = driver.request("start", input={"out": []})
     with pytest.raises(CutShort) as cut:
         await driver.deliver(start)
@@ -256,16 +260,57 @@ async def test_a_call_out_of_time_is_asked_to_stop_then_stopped_and_the_next_goe
     assert count == {"s1": 1, "s2": 1, "quick": 1, "slow": 2}
 
 
+@pytest.mark.parametrize("apart", [False, True])
+async def test_a_call_that_was_cut_short_saves_what_had_finished_and_nothing_once_it_has_ended(
+    saver: Any, *, apart: bool
+) -> None:
+    """LangGraph would store that the task was cancelled when the next call is under way already."""
+    count, hours, saved = Counter[str](), Hours(), list[Any]()
+
+    async def slow(_: Words) -> Words:
+        await hours.for_ever(after=1000)
+        return {}
+
+    def note(config: Any, writes: Any, *_: Any) -> bool:
+        saved.append(writes)
+        return False
+
+    crash_on(saver, "aput_writes", note, after=False)
+    driver = nested(
+        chain(("a", counted(count, "a")), ("both", beside(quick=counted(count, "quick"), slow=slow))), saver
+    )
+    if apart:
+        driver = Driver(beside(quick=counted(count, "quick"), slow=slow), saver, fan_out_from=2)
+    await driver.deliver(driver.request("start", input={"out": []}))
+    budget = TimeBudget(soft=270, hard=540, sleep=hours.sleep)
+    request = driver.request("advance")
+    saved.clear()
+    if apart:
+        together = chunks(driver.last.tasks, size=2)[0]
+        call: Any = run_tasks(driver.graph, saver, request, together, time_budget=budget)
+    else:
+        call = run_superstep(driver.graph, saver, request, time_budget=budget)
+    with pytest.raises(CutShort):
+        await call
+    for _ in range(50):
+        await asyncio.sleep(0)
+    channels = {channel for writes in saved for channel, _ in writes}
+    assert "out" in channels
+    assert "__error__" not in channels
+
+
 async def test_subgraphs_are_drained_at_the_soft_budget(saver: Any) -> None:
     async def takes_time(_: Words) -> Words:
-        await asyncio.sleep(0.05)
+        hours.passed(60)
+        await asyncio.sleep(0)
         return {"out": ["x"]}
 
+    hours = Hours()
     sub = chain(*((f"s{at}", takes_time) for at in range(6)))
     driver = nested(chain(("sub", sub)), saver, steps=99)
-    driver.also = {"time_budget": TimeBudget(soft=0.12, hard=60)}
+    driver.also = {"time_budget": TimeBudget(soft=150, hard=3600, sleep=hours.sleep)}
     assert await driver.run({"out": []}) == {"out": ["x"] * 6}
-    assert len(driver.outcomes) > 1
+    assert len(driver.outcomes) == 2
 
 
 async def test_a_crash_between_deliveries_inside_a_subgraph_goes_on_there(saver: Any) -> None:
