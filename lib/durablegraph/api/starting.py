@@ -61,8 +61,7 @@ async def bring(services: Services, instances: Instances, request: RunRequest, n
     if not await services.runs.create(request, record):
         found = await services.runs.load(request.run_id)
         record = found.value if found else record
-    if not record.status.ended:
-        await _claim(services, record, now)
+    if not record.status.ended and await _claim(services, record, now):
         if record.streams:
             await services.events.begin(record.run_id, created(request))
         await _start(services, instances, record)
@@ -90,13 +89,18 @@ async def check_graph(call: Call, graph: str, wanted: RunStart) -> None:
         )
 
 
-async def _claim(services: Services, record: RunRecord, now: datetime) -> None:
+async def _claim(services: Services, record: RunRecord, now: datetime) -> bool:
+    """Whether the thread is the run's; False when another starter of the same run was faster, and it has ended."""
     try:
         await lifecycle.claim(services.runs, record, now)
     except Conflict as error:
+        found = await services.runs.load(record.run_id)
+        if found is not None and found.value.status.ended:
+            return False
         error.facts["retry_after"] = POLL_SECONDS
         await services.runs.delete(record)
         raise
+    return True
 
 
 async def _start(services: Services, instances: Instances, record: RunRecord) -> None:
@@ -134,6 +138,7 @@ def request_of(
         interrupt_after=wanted.interrupt_after,
         stream_mode=_modes(wanted.stream_mode),
         stream_subgraphs=wanted.stream_subgraphs,
+        fan_out=wanted.fan_out,
         created_at=now,
     )
 

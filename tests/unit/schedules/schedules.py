@@ -64,7 +64,7 @@ class Graphs:
         builder.add_edge(START, "node")
         builder.add_edge("node", END)
         schema = {"type": "object", "properties": {"out": {}}}
-        members = {"name": "g", "version": "1", "input_schema": schema, "checkpointer": None}
+        members = {"name": "g", "version": "1", "input_schema": schema, "checkpointer": None, "fan_out": None}
         self.names = ("g",)
         self.loaded = SimpleNamespace(graph=builder.compile(), **members)
 

@@ -7,6 +7,8 @@ import pytest
 
 from durablegraph.api.firing import run_id_of
 from durablegraph.model.records import RunRequest
+from durablegraph.model.status import RunStatus
+from durablegraph.storage import lifecycle
 from durablegraph.storage.indexes import Filter
 from durablegraph.storage.memory import MemoryObjectStore
 from durablegraph.storage.runs import RunStore
@@ -312,3 +314,25 @@ async def test_a_schedule_that_is_deleted_while_its_run_is_started_leaves_nothin
     assert await keys(objects, "schedules/") == set()
     assert await keys(objects, "index/schedules/") == set()
     assert await runs(objects) == [NINE]
+
+
+async def test_a_worker_that_is_late_does_not_delete_the_run_that_another_one_started_and_that_has_ended(
+    objects, monkeypatch
+):
+    await create(objects, thread_id="case-7")
+    store, claim, run_id = RunStore(objects), lifecycle.claim, run_id_of("s", at(NINE))
+
+    async def late(runs_, record, now):
+        if record.run_id == run_id:
+            await claim(runs_, record, now)
+            await lifecycle.end(store, record, RunStatus.COMPLETED, now)
+            other = record.model_copy(update={"run_id": "other"})
+            await store.create(RunRequest(run_id="other", graph="g", thread_id="case-7", created_at=now), other)
+            await claim(store, other, now)
+        await claim(runs_, record, now)
+
+    monkeypatch.setattr(lifecycle, "claim", late)
+    hub = Hub()
+    assert await tick(objects, NINE, hub) == {"started": 1}
+    assert (await store.load(run_id)).value.status is RunStatus.COMPLETED
+    assert hub.started == []
