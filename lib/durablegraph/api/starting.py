@@ -138,7 +138,6 @@ def request_of(
         interrupt_after=wanted.interrupt_after,
         stream_mode=_modes(wanted.stream_mode),
         stream_subgraphs=wanted.stream_subgraphs,
-        fan_out=wanted.fan_out,
         created_at=now,
     )
 
