@@ -9,7 +9,8 @@ from durablegraph import cli
 INTRODUCTION = """\
 `pip install 'durablegraph[host]'` brings the command with the embedded host. `make run` is `durablegraph dev` in the
 project's own environment. It ends with 0 after Ctrl+C or SIGTERM, with 1 when the app cannot be run (a port in use, a
-state folder that another host holds, an app that does not load), with 2 for arguments it does not know."""
+state folder that another host holds, an app that does not load), with 2 for arguments it does not know. The other
+commands end with 0 when all was done, with 1 when something was not, which they name, and with 2 likewise."""
 
 
 def cli_page() -> str:

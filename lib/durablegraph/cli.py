@@ -5,7 +5,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 _USAGE_ERROR = 2
@@ -29,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "new": _new,
         "dev": _dev,
         "rotate-keys": _rotate_keys,
+        "rebuild-lists": _rebuild_lists,
         "import-threads": _import_threads,
         "retain": _retain,
     }
@@ -79,12 +80,24 @@ def _parser() -> argparse.ArgumentParser:
         "does, and again after an interruption. Settings are those of the environment and of `local.settings.json`. "
         "Ends with 1 when an object is left as it was.",
     )
-    rotate.add_argument("--app", type=Path, default=Path(), metavar="DIR", help="the app's folder (default: this one)")
-    rotate.add_argument("--state", type=Path, metavar="DIR", help="where state is kept, when storage is local")
+    _of_app(rotate)
     rotate.add_argument("--dry-run", action="store_true", help="count, and write nothing")
+    rebuild = commands.add_parser(
+        "rebuild-lists",
+        help="make the lists of runs and threads anew",
+        description="Makes the lists of runs and threads anew from the records: after an upgrade from a version that "
+        "had none, or when entries were lost. It may run while the app does, and again after an interruption; about "
+        "ten requests for each run and thread. Settings are those of the environment and of `local.settings.json`.",
+    )
+    _of_app(rebuild)
     _import_parser(commands)
     _retain_parser(commands)
     return parser
+
+
+def _of_app(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--app", type=Path, default=Path(), metavar="DIR", help="the app's folder (default: this one)")
+    command.add_argument("--state", type=Path, metavar="DIR", help="where state is kept, when storage is local")
 
 
 def _import_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -109,8 +122,7 @@ def _import_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser
         metavar="TARGET",
         help="sqlite:PATH or a connection string (default: the app's own storage)",
     )
-    imports.add_argument("--app", type=Path, default=Path(), metavar="DIR", help="the app's folder (default: this one)")
-    imports.add_argument("--state", type=Path, metavar="DIR", help="where state is kept, when storage is local")
+    _of_app(imports)
     imports.add_argument(
         "--thread", action="append", default=[], metavar="ID", help="only this thread; may be given several times"
     )
@@ -127,8 +139,7 @@ def _retain_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser
         "of `local.settings.json`, and tells what a whole round would remove.",
     )
     retain.add_argument("--dry-run", action="store_true", help="tell what would be removed, and remove nothing")
-    retain.add_argument("--app", type=Path, default=Path(), metavar="DIR", help="the app's folder (default: this one)")
-    retain.add_argument("--state", type=Path, metavar="DIR", help="where state is kept, when storage is local")
+    _of_app(retain)
     retain.add_argument("--url", default=f"http://localhost:{_PORT}", help="the host's address (default: %(default)s)")
     retain.add_argument("--key", help="the host's master key, where it asks for one")
 
@@ -176,71 +187,75 @@ def _dev(given: argparse.Namespace) -> int:
     return run_dev(options, reload=not given.no_reload)
 
 
-def _rotate_keys(given: argparse.Namespace) -> int:
-    from durablegraph.errors import DurableGraphError  # noqa: PLC0415 -- as little as possible for each command
+def _in_app(given: argparse.Namespace, act: Callable[[Path], int], *, makes_state: bool = False) -> int:
+    """The exit code of `act` on the app's folder, with the app's settings and code; 1 when it says what is wrong."""
+    from durablegraph.errors import ConfigurationError, DurableGraphError  # noqa: PLC0415 -- as above
     from durablegraph.host.errors import HostConfigurationError  # noqa: PLC0415 -- as above
     from durablegraph.host.settings import read_local_settings  # noqa: PLC0415 -- as above
-    from durablegraph.key_rotation import rotate_keys, told  # noqa: PLC0415 -- as above
 
     root = given.app.resolve()
-    if given.state is not None:
-        os.environ[_STATE_SETTING] = str(given.state.resolve())
-    sys.path.insert(0, str(root))  # a key ring may be in the app's code
     try:
+        if not root.is_dir():
+            raise ConfigurationError(f"found no folder {root}, expected the app's: name it by --app")
+        if given.state is not None:
+            if not given.state.is_dir() and (given.state.exists() or not makes_state):
+                raise ConfigurationError(f"found no folder {given.state}, expected the one of the state: see --state")
+            os.environ[_STATE_SETTING] = str(given.state.resolve())
         for name, value in read_local_settings(root).values.items():
             os.environ.setdefault(name, value)
-        rotation = rotate_keys(root, dry_run=given.dry_run)
+        sys.path.insert(0, str(root))  # graphs, a key ring or a source may be in the app's code
+        return act(root)
     except (DurableGraphError, HostConfigurationError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    print(told(rotation, dry_run=given.dry_run))
-    return 0 if given.dry_run or rotation.left == 0 else 1
+
+
+def _rotate_keys(given: argparse.Namespace) -> int:
+    from durablegraph.key_rotation import rotate_keys, told  # noqa: PLC0415 -- as above
+
+    def act(root: Path) -> int:
+        rotation = rotate_keys(root, dry_run=given.dry_run)
+        print(told(rotation, dry_run=given.dry_run))
+        return 0 if given.dry_run or rotation.left == 0 else 1
+
+    return _in_app(given, act)
+
+
+def _rebuild_lists(given: argparse.Namespace) -> int:
+    from durablegraph.list_rebuilding import rebuild, told  # noqa: PLC0415 -- as above
+
+    def act(root: Path) -> int:
+        print(told(rebuild(root)))
+        return 0
+
+    return _in_app(given, act)
 
 
 def _retain(given: argparse.Namespace) -> int:
-    from durablegraph.errors import DurableGraphError  # noqa: PLC0415 -- as little as possible for each command
-    from durablegraph.host.errors import HostConfigurationError  # noqa: PLC0415 -- as above
-    from durablegraph.host.settings import read_local_settings  # noqa: PLC0415 -- as above
     from durablegraph.retaining import ask_host, dry_run, told  # noqa: PLC0415 -- as above
 
-    root = given.app.resolve()
-    if given.state is not None:
-        os.environ[_STATE_SETTING] = str(given.state.resolve())
-    sys.path.insert(0, str(root))  # graphs and a key ring may be in the app's code
-    try:
-        if not given.dry_run:
+    def act(root: Path) -> int:
+        if given.dry_run:
+            print(told(dry_run(root)))
+        else:
             ask_host(given.url, given.key)
             print("The host goes on with its sweep; its log tells what it removes.")
-            return 0
-        for name, value in read_local_settings(root).values.items():
-            os.environ.setdefault(name, value)
-        print(told(dry_run(root)))
-    except (DurableGraphError, HostConfigurationError) as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    return 0
+        return 0
+
+    return _in_app(given, act)
 
 
 def _import_threads(given: argparse.Namespace) -> int:
-    from durablegraph.errors import DurableGraphError  # noqa: PLC0415 -- as little as possible for each command
-    from durablegraph.host.errors import HostConfigurationError  # noqa: PLC0415 -- as above
-    from durablegraph.host.settings import read_local_settings  # noqa: PLC0415 -- as above
     from durablegraph.importing.command import Wanted, run, summary, told  # noqa: PLC0415 -- as above
 
-    root = given.app.resolve()
-    if given.state is not None:
-        os.environ[_STATE_SETTING] = str(given.state.resolve())
-    sys.path.insert(0, str(root))  # a source may be in the app's code
     wanted = Wanted(given.source, given.target, tuple(given.thread), given.graph, given.dry_run)
-    try:
-        for name, value in read_local_settings(root).values.items():
-            os.environ.setdefault(name, value)
+
+    def act(root: Path) -> int:
         reports = run(wanted, root, lambda report: print(told(report, dry_run=given.dry_run), flush=True))
-    except (DurableGraphError, HostConfigurationError) as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    print(summary(reports, dry_run=given.dry_run))
-    return 0 if all(report.well for report in reports) else 1
+        print(summary(reports, dry_run=given.dry_run))
+        return 0 if all(report.well for report in reports) else 1
+
+    return _in_app(given, act, makes_state=True)
 
 
 if __name__ == "__main__":

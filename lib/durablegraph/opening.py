@@ -23,7 +23,7 @@ from durablegraph.storage.items import ItemStore
 from durablegraph.storage.node_cache import NodeCache
 from durablegraph.storage.objects import ObjectStore
 from durablegraph.storage.opening import open_store
-from durablegraph.storage.prefixed import PrefixedStore
+from durablegraph.storage.prefixed import PrefixedStore, checked_prefix
 from durablegraph.threads import room_for_nodes
 
 DATABASE = "objects.db"
@@ -97,6 +97,7 @@ def configured(environment: Mapping[str, str], folder: Path, settings: Settings 
     """
     graphs = graphs_of(folder)
     settings = settings or settings_module.load()
+    checked_prefix(settings.prefix)
     return Configuration(
         settings=settings,
         types=allowed(settings.allowed_types),

@@ -55,13 +55,13 @@ class Place:
     async def keys(self, prefix: str = "") -> list[str]:
         return [entry.key async for entry in self.objects.list(prefix)]
 
-    async def strays(self) -> set[str]:
+    async def strays(self, objects: ObjectStore | None = None) -> set[str]:
         """Objects of checkpoints and runs that neither a head nor a record leads to, told by reading everything."""
-        keys = await self.keys()
+        keys = [entry.key async for entry in (objects or self.objects).list("")]
         records = {key.removesuffix("record") for key in keys if key.startswith("runs/") and key.endswith("/record")}
         strays = {key for key in keys if key.startswith("runs/") and not any(map(key.startswith, records))}
         allowed = set()
-        saver = self.saver()
+        saver = self.saver(objects)
         for thread, namespace in await saver._core.archive.namespaces(None):
             log = saver._core.archive.log(thread, namespace)
             head = await log.read(saver._view)

@@ -12,7 +12,7 @@ from typing_extensions import TypedDict
 from durablegraph.model.status import RunStatus
 from durablegraph.services import Services
 from durablegraph.storage.checkpoints.serde import AppSerializer
-from durablegraph.storage.events import created
+from durablegraph.storage.events import Event, created
 from durablegraph.storage.node_cache import NodeCache
 from durablegraph.storage.objects import ObjectStore
 from tests.unit.execution.durably import Durably, services_for
@@ -89,6 +89,14 @@ async def carried(services: Services, thread: str, run_id: str) -> Durably:
     record = await run.carry(lambda _: "fine")
     assert record.status is RunStatus.COMPLETED, record.error
     return run
+
+
+async def told_by(services: Services, run_id: str) -> list[tuple[int, Event]]:
+    """The run's whole event log, with offsets."""
+    found: list[tuple[int, Event]] = []
+    while (page := await services.events.read(run_id, after=len(found))).events:
+        found += page.events
+    return found
 
 
 async def keys(objects: ObjectStore) -> dict[str, str]:

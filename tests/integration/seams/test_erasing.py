@@ -21,7 +21,7 @@ from durablegraph.storage.retention import Policy, Retention, erase_thread, reta
 from tests.conformance.storage.checkpoints.savers import put
 from tests.conformance.storage.conftest import backend, store
 
-from .everything import carried, keys, services_on
+from .everything import carried, keys, services_on, told_by
 
 __all__ = ["backend", "store"]
 
@@ -144,5 +144,4 @@ async def _told(services: Services) -> tuple[Any, list[Any], list[Any]]:
         (found.config["configurable"]["checkpoint_id"], found.values)
         async for found in services.history("g", THREAD, limit=100)
     ]
-    events = (await services.events.read("mine", limit=1000)).events
-    return state, history, [(offset, event.id, event.data) for offset, event in events]
+    return state, history, [(offset, event.id, event.data) for offset, event in await told_by(services, "mine")]

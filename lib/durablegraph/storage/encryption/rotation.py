@@ -18,6 +18,7 @@ from durablegraph.storage.encryption.errors import CorruptObject, EncryptionKeyM
 from durablegraph.storage.encryption.ring import KeyRing
 from durablegraph.storage.encryption.sealing import Sealer
 from durablegraph.storage.objects import ObjectEntry, ObjectStore, PreconditionFailed, StoredObject
+from durablegraph.storage.prefixed import ROOTS
 
 _AT_ONCE: Final = 32
 _PAGE: Final = 500
@@ -54,9 +55,10 @@ async def rotate(
 ) -> Rotation:
     """Encrypt each object that is not under the active key anew; `store` is the one below the encryption.
 
-    May be interrupted and called again, also while the app runs: it looks at every object, and writes those that need
-    it. What is not encrypted is encrypted only with `reads_plaintext`. With `dry_run` nothing is written, and `left`
-    counts what would be.
+    Only what an app stores by itself is looked at: other objects of the container are somebody else's. May be
+    interrupted and called again, also while the app runs: it looks at every object, and writes those that need it.
+    What is not encrypted is encrypted only with `reads_plaintext`. With `dry_run` nothing is written, and `left` counts
+    what would be.
     """
     run = _Run(store, ring.active, Sealer(DataKeys(ring), reads_plaintext=reads_plaintext), dry_run=dry_run)
     async for page in _pages(store):
@@ -130,12 +132,13 @@ class _Run:
 
 
 async def _pages(store: ObjectStore) -> AsyncIterator[Sequence[ObjectEntry]]:
-    """All entries; each page is a listing of its own, so that a slow rotation holds none open."""
-    after: str | None = None
-    while True:
-        page = [entry async for entry in store.list("", start_after=after, limit=_PAGE, notes=True)]
-        if page:
-            yield page
-        if len(page) < _PAGE:
-            return
-        after = page[-1].key
+    """All entries of this app; each page is a listing of its own, so that a slow rotation holds none open."""
+    for root in sorted(ROOTS):
+        after: str | None = None
+        while True:
+            page = [entry async for entry in store.list(f"{root}/", start_after=after, limit=_PAGE, notes=True)]
+            if page:
+                yield page
+            if len(page) < _PAGE:
+                break
+            after = page[-1].key
