@@ -52,7 +52,7 @@ docs: $(VENV)/.test ## The generated reference pages
 conformance: $(VENV)/.test ## LangGraph's own tests through our super-steps: make conformance LANGGRAPH=DIR
 	@test -n "$(LANGGRAPH)" || { echo "Name an unpacked source distribution of langgraph: make conformance LANGGRAPH=DIR"; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group conformance
-	$(BIN)/python -m tests.conformance.langgraph --upstream $(LANGGRAPH)
+	$(BIN)/python -m tests.conformance.langgraph --upstream $(LANGGRAPH) --write docs/explanation/conformance.md
 
 proof: $(VENV)/.test ## Kill a run 25 times at random and judge how it ends: make proof [SEED=N] [KILLS=N]
 	$(BIN)/python -m proof $(if $(SEED),--seed $(SEED)) $(if $(KILLS),--kills $(KILLS))

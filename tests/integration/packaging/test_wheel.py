@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -30,6 +31,19 @@ def test_the_wheel_holds_every_module_of_the_library_and_nothing_else(wheel):
     app = {f"durablegraph/template/{name}" for part in PARTS for name in files(part)}
     assert names == library | app
     assert {"durablegraph/py.typed", "durablegraph/template/function_app.py"} <= names
+
+
+def test_the_source_distribution_gives_the_same_wheel(wheel, tmp_path):
+    build = [sys.executable, "-m", "hatchling", "build", "-d", str(tmp_path)]
+    subprocess.run([*build, "-t", "sdist"], cwd=ROOT, check=True, capture_output=True)
+    (sources,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(sources) as archive:
+        archive.extractall(tmp_path, filter="data")
+    subprocess.run(
+        [*build, "-t", "wheel"], cwd=tmp_path / sources.name[: -len(".tar.gz")], check=True, capture_output=True
+    )
+    (built,) = tmp_path.glob("*.whl")
+    assert zipfile.ZipFile(built).namelist() == zipfile.ZipFile(wheel).namelist()
 
 
 def test_what_a_new_app_begins_with_is_what_the_package_holds():
