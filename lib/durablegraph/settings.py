@@ -7,6 +7,7 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from durablegraph.errors import ConfigurationError
+from durablegraph.model.fan_out import FAILURES, When
 
 
 class Settings(BaseSettings):
@@ -37,12 +38,16 @@ class Settings(BaseSettings):
     nested_steps: bool = Field(
         default=True, description="Whether the super-steps of declared subgraphs are activities of their own."
     )
-    fan_out: Literal["auto", "never", "always"] = Field(
+    fan_out: When = Field(
         default="auto",
         description="Whether the tasks of a super-step are activities of their own; `auto`: unless they are quick.",
     )
     fan_out_width: Annotated[int, Field(ge=1, le=1000)] = Field(
-        default=50, description="Activities of one super-step at a time; more tasks than that share activities."
+        default=50, description="Tasks of a super-step in flight at a time; more than 50 tasks share 50 activities."
+    )
+    fan_out_failures: Annotated[str, Field(pattern=FAILURES)] = Field(
+        default="all",
+        description="Tasks of a super-step that must succeed: `all`, `at_least:3`, `at_least:80%`, `best_effort`.",
     )
     node_threads: Annotated[int, Field(ge=1, le=1000)] = Field(
         default=64, description="Threads of a worker for nodes that are plain functions, started as they are needed."

@@ -11,9 +11,12 @@ from durablegraph.api.pauses import pauses
 from durablegraph.api.supervising import reconcile
 from durablegraph.errors import InvalidRequest, NotFound
 from durablegraph.model.names import RUN_ORCHESTRATOR
-from durablegraph.model.records import RunRecord
+from durablegraph.model.records import RunFailure, RunRecord
 from durablegraph.model.status import RunStatus, durable_status
 from durablegraph.storage import lifecycle
+
+SHOWN_FAILURES = 10
+"""Failed tasks of a run that are shown."""
 
 REDACTED = "The node raised an exception; its text is in the log"
 
@@ -86,6 +89,7 @@ async def shown(call: Call, record: RunRecord, *, brief: bool = False) -> dict[s
         if record.status is RunStatus.COMPLETED and not brief
         else None,
         "error": _error(call, record),
+        "failed_tasks": None if brief else await _failed_tasks(call, record),
         "metadata": record.metadata,
         "created_at": record.created_at.isoformat(),
         "updated_at": record.updated_at.isoformat(),
@@ -109,10 +113,21 @@ async def _head(call: Call, record: RunRecord) -> tuple[int | None, list[str]]:
 
 
 def _error(call: Call, record: RunRecord) -> dict[str, Any] | None:
-    if record.error is None:
-        return None
-    error = record.error.model_dump()
+    return None if record.error is None else _failure(call, record.error)
+
+
+def _failure(call: Call, failure: RunFailure) -> dict[str, Any]:
+    error = failure.model_dump()
     return error if call.services.settings.show_errors else {**error, "message": REDACTED}
+
+
+async def _failed_tasks(call: Call, record: RunRecord) -> dict[str, Any] | None:
+    """The tasks that the run went on without."""
+    if not record.tasks_failed:
+        return None
+    keys = await call.services.runs.failures(record.run_id)
+    first = await call.services.runs.failures_at(keys[:SHOWN_FAILURES])
+    return {"count": len(keys), "first": [_failure(call, each) for each in first]}
 
 
 def _runtime_status(record: RunRecord, view: InstanceView | None) -> str:

@@ -4,6 +4,8 @@ from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from durablegraph.model.fan_out import FanOutPolicy
+
 StreamMode = Literal["values", "updates", "messages", "messages-tuple", "custom", "checkpoints", "tasks", "debug"]
 
 
@@ -36,6 +38,9 @@ class RunStart(BaseModel):
         default=None, description="What the run's event log holds, for `GET /runs/{run}/stream`; left out, it has none."
     )
     stream_subgraphs: bool = Field(default=False, description="Whether the parts of subgraphs go to the event log too.")
+    fan_out: FanOutPolicy | None = Field(
+        default=None, description="How super-steps with several tasks are executed, where the graph's own is not meant."
+    )
     durability: Literal["sync", "async", "exit"] | None = Field(
         default=None, description="Accepted for LangGraph's clients; a run is always at least `sync`."
     )
@@ -74,6 +79,13 @@ class ShownFailure(BaseModel):
     node: str | None = None
 
 
+class FailedTasks(BaseModel):
+    """Tasks that failed, and that the run went on without; `first` are at most ten of them."""
+
+    count: int
+    first: list[ShownFailure] = Field(default_factory=list)
+
+
 class ShownRun(BaseModel):
     """A run."""
 
@@ -86,6 +98,7 @@ class ShownRun(BaseModel):
     interrupts: list[ShownInterrupt] = Field(default_factory=list)
     output: Any = None
     error: ShownFailure | None = None
+    failed_tasks: FailedTasks | None = None
     metadata: dict[str, Any] = Field(default_factory=dict)
     created_at: str
     updated_at: str

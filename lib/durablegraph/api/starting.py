@@ -138,6 +138,7 @@ def request_of(
         interrupt_after=wanted.interrupt_after,
         stream_mode=_modes(wanted.stream_mode),
         stream_subgraphs=wanted.stream_subgraphs,
+        fan_out=wanted.fan_out,
         created_at=now,
     )
 

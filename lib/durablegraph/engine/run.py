@@ -55,7 +55,7 @@ def run(context: Orchestration, ticket: Ticket) -> Steps:
                 context.show(_summary(ticket))
                 yield from _fan_out(context, ticket, decision)
                 calls += decision.chunks
-                call = AdvanceCall(run_id=ticket.run_id, cursor=ticket.cursor, fanned=True)
+                call = AdvanceCall(run_id=ticket.run_id, cursor=ticket.cursor, fanned=True, failures=decision.failures)
             case Wait():
                 ticket = ticket.at(decision.cursor, waiting=decision.wait, interrupts=decision.interrupts)
                 if decision.wait == woken_from:
@@ -75,7 +75,12 @@ def _fan_out(context: Orchestration, ticket: Ticket, decision: FanOut) -> Steps:
     """Execute the chunks, so many at a time that no more are in flight than the decision allows."""
     for first in range(0, decision.chunks, decision.width):
         chunks = range(first, min(first + decision.width, decision.chunks))
-        calls = (TasksCall(run_id=ticket.run_id, cursor=decision.cursor, chunk=at, size=decision.size) for at in chunks)
+        calls = [
+            TasksCall(
+                run_id=ticket.run_id, cursor=decision.cursor, chunk=at, size=decision.size, at_once=decision.at_once
+            )
+            for at in chunks
+        ]
         yield from _steady(context, [(TASKS_ACTIVITY, call.to_json()) for call in calls])
 
 

@@ -13,17 +13,21 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from durablegraph.clock import Clock
 from durablegraph.errors import ConfigurationError, InvariantBroken, NodeFailed, RequestError, RunError, TimeBudgetSpent
+from durablegraph.execution.apart import Apart
 from durablegraph.execution.budget import TRIES
-from durablegraph.execution.fanning import SHOWN_NEXT, asked, plan, shown
+from durablegraph.execution.fanning import SHOWN_NEXT, asked, plan, shown, width_of
+from durablegraph.execution.policies import leaving, policy_of
 from durablegraph.execution.recording import recording, tell
 from durablegraph.execution.requests import Due, place_of, step_request
 from durablegraph.execution.thinning import thin
+from durablegraph.execution.tolerance import commit_of, settled_by
 from durablegraph.graphs.contract import StepOutcome, StepRequest, StepStatus
 from durablegraph.graphs.deadline import CutShort
 from durablegraph.graphs.jsonable import jsonable
 from durablegraph.graphs.registry import LoadedGraph
 from durablegraph.graphs.superstep import run_superstep
 from durablegraph.model.assign import heard
+from durablegraph.model.fan_out import FanOutPolicy
 from durablegraph.model.messages import Advance, AdvanceCall, Cursor, Decision, Finish, Wait
 from durablegraph.model.records import PendingInterrupt, RunFailure, RunRecord, WaitRecord
 from durablegraph.model.status import RunStatus
@@ -67,7 +71,9 @@ async def _decide(services: Services, call: AdvanceCall, now: Clock) -> Decision
             return _waiting(wait)
         due = Due(request, place_of(wait, call.cursor), wait, answers)
     record = await lifecycle.begin(services.runs, record, now())
-    return _finished(record) if record.status.ended else await _step(services, record, due, now, fanned=call.fanned)
+    if record.status.ended:
+        return _finished(record)
+    return await _step(services, record, due, now, fanned=call.failures if call.fanned else None)
 
 
 def _there(value: Found | None, record: RunRecord) -> Found:
@@ -99,16 +105,22 @@ async def _concerns(services: Services, record: RunRecord, cursor: Cursor) -> bo
     return at == record.checkpoint
 
 
-async def _step(services: Services, record: RunRecord, due: Due, now: Clock, *, fanned: bool) -> Decision:
+async def _step(services: Services, record: RunRecord, due: Due, now: Clock, *, fanned: str | None) -> Decision:
+    """Execute a super-step; `fanned` says of one whose tasks were executed apart how many of them must succeed."""
     try:
         loaded = await services.graphs.load(record.graph)
-        saver = services.attempt(loaded, record.thread_id, due.at.head if not fanned else None)
+        saver = services.attempt(loaded, record.thread_id, None if fanned else due.at.head)
+        policy = policy_of(services.settings, loaded, due.request)
         request = step_request(due, loaded.graph.config or {}, services.settings)
-        if fanned and (failed := await services.runs.failure(record.run_id, due.at.checkpoint or "")):
-            return await _failed(services, record, due, failed, now)
-        outcome = await asked(loaded, saver, request) if fanned else None
+        request = leaving(request, services.paces, record.graph, policy, now())
+        width = width_of(policy, request.config.get("max_concurrency"))
+        apart = Apart(services, loaded, saver, due, now())
+        settled = await settled_by(apart, request, width, fanned=fanned, failures=policy.failures or "all")
+        if settled.failure is not None:
+            return await _failed(services, record, due, settled.failure, now)
+        outcome = await asked(loaded, saver, request) if settled.apart else None
         if outcome is None:
-            outcome = await _execute(services, loaded, saver, due, replace(request, fanned_out=fanned))
+            outcome = await _execute(services, loaded, saver, due, commit_of(request) if settled.apart else request)
         await thin(saver, record.thread_id, services.settings.keep_last, due.at, outcome)
         cursor = _cursor(due, outcome, services.head_token(saver, record.thread_id))
     except CutShort as cut:
@@ -117,7 +129,7 @@ async def _step(services: Services, record: RunRecord, due: Due, now: Clock, *, 
         return await _failed(services, record, due, _failure(error, error.type, error.node), now)
     except (RunError, ConfigurationError) as error:
         return await _failed(services, record, due, _failure(error, type(error.__cause__ or error).__name__), now)
-    return await _follow(services, record, outcome, cursor, now, most=request.config.get("max_concurrency"))
+    return await _follow(services, record, outcome, cursor, now, policy=policy, width=width)
 
 
 async def _execute(
@@ -185,14 +197,16 @@ async def _follow(
     cursor: Cursor,
     now: Clock,
     *,
-    most: int | None,
+    policy: FanOutPolicy,
+    width: int,
 ) -> Decision:
     """Store what follows from the outcome, then name it."""
     match outcome.status:
         case StepStatus.ADVANCE:
             inside = cursor.inside is not None  # the super-step has begun, in this activity
-            fan_out = None if inside else plan(services, record, outcome, cursor, most=most, now=now())
-            return fan_out or Advance(cursor=cursor, next=shown(outcome))
+            if not inside and (apart := plan(services, record, outcome, cursor, policy=policy, width=width, now=now())):
+                return apart
+            return Advance(cursor=cursor, next=shown(outcome))
         case StepStatus.FINISHED:
             await services.runs.put_output(record.run_id, jsonable(outcome.values))
             return _finished(await lifecycle.end(services.runs, record, RunStatus.COMPLETED, now(), cursor=cursor))

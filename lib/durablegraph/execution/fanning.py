@@ -1,26 +1,27 @@
 """Super-steps whose tasks are activities of their own: whether, how many at a time, and what such an activity does."""
 
 import math
-import time
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 from langgraph.errors import InvalidUpdateError
 
 from durablegraph.errors import StaleHead
-from durablegraph.execution.recording import recording
-from durablegraph.execution.requests import Due, step_request
+from durablegraph.execution.apart import Apart, Placed
+from durablegraph.execution.requests import Due
 from durablegraph.graphs.calling import head_of
-from durablegraph.graphs.chunking import Found, chunk_at
-from durablegraph.graphs.contract import Chunk, ChunkOutcome, StepOutcome, StepRequest, StepStatus
+from durablegraph.graphs.chunking import Found, chunk_at, one_by_one
+from durablegraph.graphs.contract import StepOutcome, StepRequest, StepStatus
 from durablegraph.graphs.deadline import CutShort
 from durablegraph.graphs.describe import describe, stands_still
-from durablegraph.graphs.fanout import may_fan_out, run_tasks
+from durablegraph.graphs.fanout import may_fan_out
+from durablegraph.graphs.internals import ERROR
 from durablegraph.graphs.registry import LoadedGraph
+from durablegraph.model.fan_out import FanOutPolicy
+from durablegraph.model.ids import key_part
 from durablegraph.model.messages import Cursor, FanOut, TasksCall
-from durablegraph.model.records import RunFailure, RunRecord
+from durablegraph.model.records import RunRecord
 from durablegraph.services import Services
 
 MOST_CHUNKS = 50
@@ -35,29 +36,44 @@ def shown(outcome: StepOutcome) -> tuple[str, ...]:
     return tuple(name[:64] for name in outcome.next[:SHOWN_NEXT])
 
 
+def width_of(policy: FanOutPolicy, most: int | None) -> int:
+    """How many tasks may be in flight; `most` is the caller's `max_concurrency`."""
+    width = policy.width or MOST_CHUNKS
+    return min(width, most) if most else width
+
+
 def plan(
-    services: Services, record: RunRecord, outcome: StepOutcome, cursor: Cursor, *, most: int | None, now: datetime
+    services: Services,
+    record: RunRecord,
+    outcome: StepOutcome,
+    cursor: Cursor,
+    *,
+    policy: FanOutPolicy,
+    width: int,
+    now: datetime,
 ) -> FanOut | None:
-    """How to fan out the super-step that follows, None to execute it in one activity. `most` tasks run at a time.
+    """How to fan out the super-step that follows, None to execute it in one activity. `width` tasks run at a time.
 
     Decided inside an activity and stored in its decision, so a replay never decides otherwise.
     """
-    policy = services.settings.fan_out
-    if policy == "never" or not may_fan_out(outcome) or cursor.replay is not None:
+    if policy.when == "never" or not may_fan_out(outcome) or cursor.replay is not None:
         return None
     names = {task.name for task in outcome.tasks}
-    if policy == "auto" and services.paces.all_quick(record.graph, names, now):
+    if policy.when == "auto" and services.paces.all_quick(record.graph, names, now):
         return None
+    failures = policy.failures or "all"
     size = math.ceil(len(outcome.tasks) / MOST_CHUNKS)
-    width = services.settings.fan_out_width
-    if most:
-        size, width = min(size, most), max(1, min(width, most // min(size, most)))
+    chunks = math.ceil(len(outcome.tasks) / size)
+    at_once = min(size, max(1, width // chunks))
+    together = at_once == size and (size == 1 or failures == "all")
     return FanOut(
         cursor=cursor,
         next=shown(outcome),
-        chunks=math.ceil(len(outcome.tasks) / size),
+        chunks=chunks,
         size=size,
-        width=width,
+        width=min(chunks, max(1, width // at_once)),
+        at_once=0 if together else at_once,
+        failures=failures,
     )
 
 
@@ -73,38 +89,16 @@ async def asked(loaded: LoadedGraph, saver: BaseCheckpointSaver[Any], request: S
         outcome = await describe(loaded.graph, saver, request.thread_id, stop=request.stop or 0)
     except InvalidUpdateError:
         return None  # writes of finished tasks contradict each other, as the commit will tell
+    if all(task.done for task in outcome.tasks):
+        return None
     return outcome if outcome.status in {StepStatus.INTERRUPTED, StepStatus.BREAKPOINT} else None
-
-
-async def _execute(
-    services: Services,
-    loaded: LoadedGraph,
-    saver: BaseCheckpointSaver[Any],
-    due: Due,
-    chunk: Chunk,
-    *,
-    number: int,
-) -> ChunkOutcome:
-    request = step_request(due, loaded.graph.config or {}, services.settings)
-    async with recording(services, due, chunk=number) as recorder:
-        if recorder is not None:
-            request = replace(request, stream=recorder.options)
-        return await run_tasks(
-            loaded.graph,
-            saver,
-            request,
-            chunk,
-            store=services.items_for(loaded),
-            cache=services.cache_for(loaded),
-            on_part=recorder.on_part if recorder is not None else None,
-            time_budget=services.time_budget,
-        )
 
 
 async def run_chunk(services: Services, call: TasksCall, now: datetime) -> dict[str, Any]:
     """Execute the tasks of a chunk and store their writes; what failed is stored beside the run.
 
-    Any number of deliveries execute a finished task once. A run that has ended or is cancelled executes nothing.
+    Any number of deliveries execute a finished task once, and none that failed again. A run that has ended or is
+    cancelled executes nothing.
     """
     found = await services.runs.load(call.run_id)
     request = await services.request(call.run_id)
@@ -113,31 +107,49 @@ async def run_chunk(services: Services, call: TasksCall, now: datetime) -> dict[
     record = found.value
     loaded = await services.graphs.load(record.graph)
     saver = services.attempt(loaded, record.thread_id, None, shared=True)
-    mine = await _chunk(loaded, saver, record, call)
+    head = await saver.aget_tuple(head_of(record.thread_id))
+    if head is None or head.checkpoint["id"] != call.cursor.checkpoint:
+        return {"done": 0}
+    raised = any(channel == ERROR for _, channel, _ in head.pending_writes or ())
+    mine = await _chunk(loaded, saver, head, call)
     if mine is None:
         return {"done": 0}
-    began = time.monotonic()
+    ended = await _failed(services, call) if raised else frozenset()
+    apart = Apart(services, loaded, saver, Due(request, call.cursor), now)
     try:
-        outcome = await _execute(services, loaded, saver, Due(request, call.cursor), mine.chunk, number=call.chunk)
+        return {"done": await _execute(apart, mine, call, ended)}
     except StaleHead:
         return {"done": 0}  # the super-step was committed meanwhile: this is a late delivery
     except CutShort:
         return {"done": 0}  # what has not finished in time is left to the commit, which has a budget of its own
-    if outcome.executed and not outcome.asking and not outcome.failures:
-        services.paces.note(record.graph, set(mine.names), time.monotonic() - began, now)
-    for failure in outcome.failures:
-        told = RunFailure(type=failure.type, message=failure.message, node=failure.node)
-        await services.runs.put_failure(record.run_id, mine.head, failure.id, told)
-    return {"done": len(outcome.finished)}
+
+
+async def _failed(services: Services, call: TasksCall) -> frozenset[str]:
+    """The last parts of the keys of tasks that an earlier delivery, or a sibling's activity, saw fail in this run."""
+    keys = await services.runs.failures(call.run_id, call.cursor.checkpoint or "")
+    return frozenset(key.rsplit("/", 1)[-1] for key in keys)
+
+
+async def _execute(apart: Apart, mine: Found, call: TasksCall, ended: frozenset[str]) -> int:
+    """How many tasks have finished; those that `ended` by failing are not executed again."""
+    if not call.at_once:
+        if any(key_part(task) in ended for task in mine.chunk.ids):
+            return 0
+        whole = Placed(mine.chunk, call.chunk, mine.names)
+        return len((await apart.execute(whole, apart.services.time_budget)).finished)
+    first = call.chunk * call.size
+    tasks = [
+        Placed(single, first + place, frozenset((node,)))
+        for place, (single, node) in enumerate(zip(one_by_one(mine.chunk), mine.nodes, strict=True))
+        if key_part(single.ids[0]) not in ended
+    ]
+    return sum(len(outcome.finished) for outcome in await apart.each(tasks, call.at_once))
 
 
 async def _chunk(
-    loaded: LoadedGraph, saver: BaseCheckpointSaver[Any], record: RunRecord, call: TasksCall
+    loaded: LoadedGraph, saver: BaseCheckpointSaver[Any], head: CheckpointTuple, call: TasksCall
 ) -> Found | None:
-    """The chunk that is asked for; None when its super-step is committed, or cannot be told as the commit will tell."""
-    head = await saver.aget_tuple(head_of(record.thread_id))
-    if head is None or head.checkpoint["id"] != call.cursor.checkpoint:
-        return None
+    """The chunk that is asked for; None when its super-step cannot be told as the commit will tell."""
     try:
         return await chunk_at(loaded.graph, saver, head, call.chunk, call.size)
     except InvalidUpdateError:

@@ -26,7 +26,6 @@ class Due:
 def step_request(due: Due, own: Mapping[str, Any], settings: Settings) -> StepRequest:
     """The super-step to execute; `own` is the graph's own configuration."""
     asked, at = due.request, due.at
-    several = settings.steps_per_activity != 1
     kind: StepKind = "start" if at.stop is None else "advance"
     if due.wait is not None:
         kind = "resume" if due.wait.kind == "interrupt" else "proceed"
@@ -45,7 +44,6 @@ def step_request(due: Due, own: Mapping[str, Any], settings: Settings) -> StepRe
         interrupt_after=asked.interrupt_after,
         steps=MOST_STEPS if settings.steps_per_activity == "auto" else settings.steps_per_activity,
         budget=settings.steps_budget_seconds if settings.steps_per_activity == "auto" else None,
-        fan_out_from=2 if several and settings.fan_out != "never" else None,
         replay=Replay(bound=at.replay["bound"], visited=tuple(at.replay["visited"])) if at.replay else None,
         nested=settings.nested_steps,
         inside=at.inside,

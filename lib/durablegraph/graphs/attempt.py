@@ -13,8 +13,8 @@ from typing_extensions import override
 from durablegraph.errors import StaleHead
 from durablegraph.graphs.contract import Replay, StepRequest
 from durablegraph.graphs.control import StepControl
-from durablegraph.graphs.inside import Inside
 from durablegraph.graphs.given_up import given_up
+from durablegraph.graphs.inside import Inside
 from durablegraph.graphs.internals import NULL_TASK_ID, Graph, namespace, statuses, upcoming
 from durablegraph.graphs.journal import COMMAND_STORED, GIVEN_UP_KEY, RUN_KEY
 from durablegraph.graphs.nested import has_declared
@@ -91,6 +91,12 @@ class Attempt(Watching):
             self.replay = replace(self.replay or Replay(), bound=replay_bound(found))
 
     @override
+    async def before_saving(self, config: RunnableConfig, checkpoint: str | None) -> None:
+        await super().before_saving(config, checkpoint)
+        if self.inside and checkpoint is not None and namespace(config):
+            self.inside.before_saving(config, checkpoint)
+
+    @override
     def saving(
         self, config: RunnableConfig, metadata: CheckpointMetadata
     ) -> tuple[CheckpointMetadata, Fence | None] | None:
@@ -127,7 +133,6 @@ class Attempt(Watching):
             self._control.end_step()
 
     def _enough(self, checkpoint: Checkpoint, step: int) -> bool:
-        request = self._request
         return (
             self._control.inner_done
             or self._spent()

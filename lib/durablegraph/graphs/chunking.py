@@ -16,11 +16,16 @@ from durablegraph.graphs.internals import Graph, sends_in, with_sends_blanked
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A chunk and the names of its nodes. `head` is the id of the checkpoint that its tasks belong to."""
+    """A chunk and the nodes of its tasks. `head` is the id of the checkpoint that they belong to."""
 
     chunk: Chunk
-    names: frozenset[str]
+    nodes: tuple[str, ...]
     head: str
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of its nodes."""
+        return frozenset(self.nodes)
 
 
 async def chunk_at(
@@ -41,9 +46,21 @@ async def chunk_at(
     own = [*(task for task in outcome.tasks if task.send is not None), *_within(edges, first, last, before=len(sends))]
     ids = tuple(task.id for task in own)
     chunk = Chunk(ids=ids, sends=tuple(ours), fence=tuple(edge.id for edge in edges if edge.id not in ids))
-    return Found(chunk, frozenset(task.name for task in own), head.checkpoint["id"])
+    return Found(chunk, tuple(task.name for task in own), head.checkpoint["id"])
 
 
 def _within(edges: list[PendingTask], first: int, last: int, *, before: int) -> list[PendingTask]:
     """Those tasks of edges that the chunk has: they follow the tasks of `Send`s."""
     return edges[max(0, first - before) : max(0, last - before)]
+
+
+def one_by_one(chunk: Chunk) -> list[Chunk]:
+    """The tasks of a chunk as chunks of their own, in their order."""
+    edges = chunk.ids[len(chunk.sends) :]
+    made = [Chunk(ids=(task,), sends=(at,), fence=(*chunk.fence, *edges)) for task, at in _sent(chunk)]
+    others = [(edge, tuple(other for other in edges if other != edge)) for edge in edges]
+    return [*made, *(Chunk(ids=(edge,), fence=(*chunk.fence, *rest)) for edge, rest in others)]
+
+
+def _sent(chunk: Chunk) -> list[tuple[str, int]]:
+    return list(zip(chunk.ids, chunk.sends, strict=False))

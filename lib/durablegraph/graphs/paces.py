@@ -33,6 +33,11 @@ class Paces:
             pace.at = now
             pace.seconds.append(seconds)
 
+    def quick(self, graph: str, now: datetime) -> frozenset[str]:
+        """The nodes of a graph that are known to take less than `QUICK`."""
+        nodes = [node for name, node in self._paces if name == graph]
+        return frozenset(node for node in nodes if self.all_quick(graph, (node,), now))
+
     def all_quick(self, graph: str, nodes: Iterable[str], now: datetime) -> bool:
         """Whether every one of these nodes is known to take less than `QUICK`."""
         found = [self._paces.get((graph, node)) for node in nodes]

@@ -22,7 +22,8 @@ from durablegraph.graphs.langgraph_json import AppFile, read
 from durablegraph.graphs.loader import compiled, imported
 from durablegraph.graphs.run_scoped import untracked
 from durablegraph.graphs.savers import lasting, opened
-from durablegraph.graphs.sources import Source
+from durablegraph.graphs.sources import Source, fan_out_policy
+from durablegraph.model.fan_out import FanOutPolicy
 
 log = logging.getLogger(__name__)
 
@@ -33,20 +34,28 @@ class Registered:
 
     graph: object
     checkpointer: object = None
+    fan_out: FanOutPolicy | None = None
 
 
 _in_code: dict[str, Registered] = {}
 
 
-def register(name: str, graph: object, *, checkpointer: object = None) -> None:
+def register(
+    name: str,
+    graph: object,
+    *,
+    checkpointer: object = None,
+    fan_out: FanOutPolicy | Mapping[str, Any] | None = None,
+) -> None:
     """Add a graph to the app that this process runs (compiled, builder, entrypoint or factory).
 
     Call it while ``function_app.py`` is imported: the services take what is registered when they open. A graph of the
     same name in ``langgraph.json`` is replaced. `checkpointer` keeps the graph's checkpoints in the place of the app's
     storage: a saver, an (async) context manager that gives one, or a function that returns either, called once per
-    worker.
+    worker. `fan_out` is how its super-steps with several tasks are executed, as in langgraph.json:
+    ``{"when": "always", "width": 20, "failures": "at_least:3"}``; ConfigurationError for one that is wrong.
     """
-    _in_code[name] = Registered(graph, checkpointer)
+    _in_code[name] = Registered(graph, checkpointer, fan_out_policy(f"graph {name!r}", fan_out))
 
 
 def registered() -> Mapping[str, Registered]:
@@ -78,6 +87,8 @@ class LoadedGraph:
     """Changes when a node or a channel is added, removed or renamed."""
     checkpointer: BaseCheckpointSaver[Any] | None = None
     """The saver of its own, opened and set up; None: the app's."""
+    fan_out: FanOutPolicy | None = None
+    """How its super-steps with several tasks are executed; None: as the settings say."""
 
 
 class Registry:
@@ -120,9 +131,16 @@ class Registry:
         if app.checkpointer is not None:
             self._app_saver = _AppSaver(app.checkpointer, app.folder)
 
-    def register(self, name: str, graph: object, *, checkpointer: object = None) -> None:
+    def register(
+        self,
+        name: str,
+        graph: object,
+        *,
+        checkpointer: object = None,
+        fan_out: FanOutPolicy | Mapping[str, Any] | None = None,
+    ) -> None:
         """Add a graph in code, as the function `register` does; it replaces one of the same name."""
-        self._objects[name] = Registered(graph, checkpointer)
+        self._objects[name] = Registered(graph, checkpointer, fan_out_policy(f"graph {name!r}", fan_out))
         self._loaded.pop(name, None)
 
     @property
@@ -152,9 +170,10 @@ class Registry:
         description, given = "", None
         if name in self._objects:
             found, given = self._objects[name].graph, self._objects[name].checkpointer
+            policy = self._objects[name].fan_out
         else:
             source, folder = self._sources[name]
-            description = source.description
+            description, policy = source.description, source.fan_out
             found = await asyncio.to_thread(imported, f"graph {name!r}", source, folder)
         graph = await compiled(name, found, self._open)
         checkpointer = await self._saver(name, graph, given)
@@ -172,6 +191,7 @@ class Registry:
             notices=notices,
             version=_version(graph),
             checkpointer=checkpointer,
+            fan_out=policy,
         )
 
     async def _saver(self, name: str, graph: Graph, given: object) -> BaseCheckpointSaver[Any] | None:

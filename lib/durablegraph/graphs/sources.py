@@ -5,7 +5,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from durablegraph.errors import ConfigurationError
+from durablegraph.model.fan_out import FanOutPolicy
 
 _SHOWN = 80
 _JAVASCRIPT = re.compile(r"\.[cm]?[jt]sx?$")
@@ -18,18 +21,41 @@ class Source:
     place: str
     attribute: str
     description: str = ""
+    fan_out: FanOutPolicy | None = None
 
 
 def graph_source(path: Path, name: str, value: object) -> Source:
-    """Where a graph comes from: a string, or an object whose ``path`` is that string."""
+    """Where a graph comes from: a string, or an object whose ``path`` is that string, with its ``fan_out`` policy."""
     wanted = value.get("path") if isinstance(value, dict) else value
     found = source(path, f"graph {name!r}", wanted, value)
     if _JAVASCRIPT.search(found.place):
         raise ConfigurationError(
             f"{path}: graph {name!r} is a JavaScript graph ({found.place}); only Python graphs are run. Remove it."
         )
-    description = value.get("description", "") if isinstance(value, dict) else ""
-    return Source(place=found.place, attribute=found.attribute, description=str(description))
+    more = value if isinstance(value, dict) else {}
+    return Source(
+        place=found.place,
+        attribute=found.attribute,
+        description=str(more.get("description", "")),
+        fan_out=fan_out_policy(f"{path}: graph {name!r}", more.get("fan_out")),
+    )
+
+
+def fan_out_policy(what: str, value: object) -> FanOutPolicy | None:
+    """The policy for super-steps with several tasks, None where nothing is given."""
+    if value is None or isinstance(value, FanOutPolicy):
+        return value
+    try:
+        return FanOutPolicy.model_validate(value)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(str(part) for part in item['loc']) or 'fan_out'} is {shown(item['input'])}: {item['msg']}"
+            for item in error.errors()
+        )
+        raise ConfigurationError(
+            f'{what}: "fan_out" is wrong: {problems}. Expected an object with some of "when" (auto, never, always), '
+            '"width" (1 to 1000) and "failures" (all, at_least:3, at_least:80%, best_effort).'
+        ) from error
 
 
 def source(path: Path, what: str, wanted: object, value: object = None) -> Source:

@@ -1,13 +1,12 @@
 """What an owner or a caller may say about super-steps with several tasks."""
 
 import math
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 When = Literal["auto", "never", "always"]
-Width = Annotated[int, Field(ge=1, le=1000)]
-Failures = Annotated[str, Field(pattern=r"^(all|best_effort|at_least:([1-9]\d{0,5}|([1-9]\d?|100)%))$")]
+FAILURES = r"^(all|best_effort|at_least:([1-9]\d{0,5}|([1-9]\d?|100)%))$"
 """``all`` tasks must succeed; ``at_least:N`` of them, or ``at_least:P%``; ``best_effort``: none need to."""
 
 
@@ -17,9 +16,10 @@ class FanOutPolicy(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     when: When | None = Field(default=None, description="Whether tasks are activities of their own.")
-    width: Width | None = Field(default=None, description="Tasks of a super-step in flight at a time.")
-    failures: Failures | None = Field(
+    width: int | None = Field(default=None, ge=1, le=1000, description="Tasks of a super-step in flight at a time.")
+    failures: str | None = Field(
         default=None,
+        pattern=FAILURES,
         description="How many tasks must succeed: `all`, `at_least:3`, `at_least:80%` or `best_effort`.",
     )
 

@@ -65,22 +65,28 @@ class Ticket(Message):
 class AdvanceCall(Message):
     """The input of the activity. `heard` is ``{"value": ...}`` when an event brought more than a doorbell.
 
-    `fanned` says that the tasks of the next super-step were executed apart, so that it only has to be committed.
+    `fanned` says that the tasks of the next super-step were executed apart, so that it only has to be committed;
+    `failures` is then what the fan-out's decision said.
     """
 
     run_id: str
     cursor: Cursor = Cursor()
     heard: dict[str, Any] | None = None
     fanned: bool = False
+    failures: str = "all"
 
 
 class TasksCall(Message):
-    """The input of the activity that executes one chunk of a fan-out: the tasks from ``chunk * size`` on."""
+    """The input of the activity that executes one chunk of a fan-out: the tasks from ``chunk * size`` on.
+
+    `at_once` is how many of them are in flight at a time, each by a call of its own; 0: all, by one call.
+    """
 
     run_id: str
     cursor: Cursor
     chunk: int
     size: int = 1
+    at_once: int = 0
 
 
 class Advance(Message):
@@ -92,7 +98,10 @@ class Advance(Message):
 
 
 class FanOut(Message):
-    """Execute the tasks of the next super-step apart: `chunks` activities of `size` tasks, `width` at a time."""
+    """Execute the tasks of the next super-step apart: `chunks` activities of `size` tasks, `width` at a time.
+
+    Each has `at_once` of its tasks in flight (see `TasksCall`). `failures` says how many tasks must succeed.
+    """
 
     do: Literal["fan_out"] = "fan_out"
     cursor: Cursor
@@ -100,6 +109,8 @@ class FanOut(Message):
     chunks: int
     size: int = 1
     width: int = 50
+    at_once: int = 0
+    failures: str = "all"
 
 
 class Wait(Message):

@@ -74,6 +74,14 @@ async def begin(runs: RunStore, record: RunRecord, now: datetime) -> RunRecord:
     return await runs.change(record.run_id, change) or record
 
 
+async def note_failed_tasks(runs: RunStore, run_id: str) -> None:
+    """Say that the run goes on without tasks that failed: what is stored of them is worth looking for."""
+    found = await runs.load(run_id)
+    if found is None or found.value.tasks_failed:
+        return
+    await runs.change(run_id, lambda current: current.model_copy(update={"tasks_failed": True}))
+
+
 async def interrupt(runs: RunStore, record: RunRecord, wait: WaitRecord, now: datetime) -> RunRecord:
     """Store what the run waits for, then say that it waits. A wait begins once: a late repetition changes nothing."""
     await runs.begin_wait(record.run_id, wait)

@@ -15,7 +15,7 @@ Keys, below the container's root (``hh`` spreads them)::
 """
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -29,6 +29,9 @@ from durablegraph.storage.objects import ObjectStore
 from durablegraph.storage.run_keys import run_key
 from durablegraph.storage.run_lists import RunLists
 from durablegraph.storage.threads import ThreadStore
+
+MOST_FAILURES = 10_000
+"""Failed tasks that are looked at."""
 
 
 class _Claimed(BaseModel):
@@ -127,6 +130,18 @@ class RunStore:
     async def put_failure(self, run_id: str, checkpoint: str, task: str, failure: RunFailure) -> None:
         """Store that a task of the super-step after this checkpoint failed; the first telling stays."""
         await self._failures.create(run_key(run_id, f"failures/{checkpoint}/{key_part(task)}"), failure)
+
+    async def failures(self, run_id: str, checkpoint: str = "") -> list[str]:
+        """The keys of what failed in the super-step after this checkpoint, or in the whole run; each ends in its task.
+
+        At most `MOST_FAILURES`.
+        """
+        prefix = run_key(run_id, f"failures/{checkpoint}/" if checkpoint else "failures/")
+        return [entry.key async for entry in self._store.list(prefix, limit=MOST_FAILURES)]
+
+    async def failures_at(self, keys: Sequence[str]) -> list[RunFailure]:
+        """The failures of which these are keys."""
+        return [found.value for key in keys if (found := await self._failures.load(key))]
 
     async def failure(self, run_id: str, checkpoint: str) -> RunFailure | None:
         """The failure of a task of the super-step after this checkpoint; with several, the same one at every call."""

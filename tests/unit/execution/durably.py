@@ -34,7 +34,7 @@ class OneGraph:
     def __init__(self, graph: Any, name: str = "g", checkpointer: Any = None) -> None:
         self.names = [name]
         self.loaded = SimpleNamespace(
-            name=name, graph=graph, input_schema={"type": "object"}, checkpointer=checkpointer
+            name=name, graph=graph, input_schema={"type": "object"}, checkpointer=checkpointer, fan_out=None
         )
 
     async def load(self, name: str) -> Any:

@@ -1,0 +1,105 @@
+"""Tasks executed one by one, each by a call of the graph of its own, a limited number at a time.
+
+LangGraph stops the siblings of a task that fails, and its `max_concurrency` counts what a task waits for as well (an
+entrypoint that awaits its own tasks would wait for ever at one). A call each knows neither.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from langgraph.checkpoint.base import BaseCheckpointSaver
+
+from durablegraph.execution.recording import recording
+from durablegraph.execution.requests import Due, step_request
+from durablegraph.graphs.contract import Chunk, ChunkOutcome
+from durablegraph.graphs.deadline import CutShort, TimeBudget
+from durablegraph.graphs.fanout import run_tasks
+from durablegraph.graphs.registry import LoadedGraph
+from durablegraph.model.records import RunFailure
+from durablegraph.services import Services
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A chunk, the number by which its parts of the stream are known, and the names of its nodes."""
+
+    chunk: Chunk
+    number: int
+    names: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """Executes tasks of the super-step that is due, on behalf of a run."""
+
+    services: Services
+    loaded: LoadedGraph
+    saver: BaseCheckpointSaver[Any]
+    due: Due
+    now: datetime
+
+    async def execute(self, placed: Placed, budget: TimeBudget | None) -> ChunkOutcome:
+        """Execute a chunk's tasks together. What failed is stored beside the run; what finished says how long it took.
+
+        Raises what `run_tasks` raises.
+        """
+        services = self.services
+        request = step_request(self.due, self.loaded.graph.config or {}, services.settings)
+        began = time.monotonic()
+        async with recording(services, self.due, chunk=placed.number) as recorder:
+            if recorder is not None:
+                request = replace(request, stream=recorder.options)
+            outcome = await run_tasks(
+                self.loaded.graph,
+                self.saver,
+                request,
+                placed.chunk,
+                store=services.items_for(self.loaded),
+                cache=services.cache_for(self.loaded),
+                on_part=recorder.on_part if recorder is not None else None,
+                time_budget=budget,
+            )
+        if outcome.executed and not outcome.asking and not outcome.failures:
+            services.paces.note(self.due.request.graph, placed.names, time.monotonic() - began, self.now)
+        for failure in outcome.failures:
+            told = RunFailure(type=failure.type, message=failure.message, node=failure.node)
+            await services.runs.put_failure(self.due.request.run_id, request.expect or "", failure.id, told)
+        return outcome
+
+    async def each(self, placed: Sequence[Placed], at_once: int) -> list[ChunkOutcome]:
+        """Execute chunks, so many at a time, all within one activity's time budget.
+
+        Raises, when all have ended: what the first raised that failed for infrastructure, else `CutShort` when there
+        was no time for all.
+        """
+        gate = asyncio.Semaphore(at_once)
+        budget = self.services.time_budget
+        began = time.monotonic()
+
+        async def one(each: Placed) -> ChunkOutcome:
+            async with gate:
+                return await self.execute(each, _rest(budget, time.monotonic() - began))
+
+        ended = await asyncio.gather(*map(one, placed), return_exceptions=True)
+        broken = [error for error in ended if isinstance(error, BaseException)]
+        if other := next((error for error in broken if not isinstance(error, CutShort)), None):
+            raise other
+        done = [outcome for outcome in ended if isinstance(outcome, ChunkOutcome)]
+        if broken:
+            late = {name for each, came in zip(placed, ended, strict=True) if came in broken for name in each.names}
+            moved = any(outcome.finished and outcome.executed for outcome in done)
+            raise CutShort(tuple(sorted(late)), moved=moved, inside=self.due.at.inside)
+        return done
+
+
+def _rest(budget: TimeBudget | None, spent: float) -> TimeBudget | None:
+    """What is left of a budget; raises `CutShort` when nothing is."""
+    if budget is None:
+        return None
+    if spent >= budget.hard:
+        raise CutShort((), moved=False, inside=None)
+    return replace(budget, soft=max(budget.soft - spent, 0), hard=budget.hard - spent)

@@ -1,0 +1,26 @@
+"""Which policy holds for the fan-out of a run: what the run asked, else what its graph says, else the settings."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from durablegraph.graphs.contract import StepRequest
+from durablegraph.graphs.paces import Paces
+from durablegraph.graphs.registry import LoadedGraph
+from durablegraph.model.fan_out import FanOutPolicy
+from durablegraph.model.records import RunRequest
+from durablegraph.settings import Settings
+
+
+def policy_of(settings: Settings, loaded: LoadedGraph, request: RunRequest) -> FanOutPolicy:
+    """The policy, nothing of it left open."""
+    usual = FanOutPolicy(when=settings.fan_out, width=settings.fan_out_width, failures=settings.fan_out_failures)
+    return (request.fan_out or FanOutPolicy()).over((loaded.fan_out or FanOutPolicy()).over(usual))
+
+
+def leaving(request: StepRequest, paces: Paces, graph: str, policy: FanOutPolicy, now: datetime) -> StepRequest:
+    """The request that ends before a super-step which is to be looked at task by task; at the start of a run too."""
+    tolerant = policy.failures != "all"
+    if policy.when == "never" and not tolerant:
+        return request
+    quick = paces.quick(graph, now) if policy.when == "auto" and not tolerant else frozenset()
+    return replace(request, fan_out_from=2, together=quick)
