@@ -21,7 +21,7 @@ from durablegraph.errors import Conflict, DurableGraphError, InvariantBroken, St
 from durablegraph.model.records import RunRequest, ScheduleRecord
 from durablegraph.services import Services
 from durablegraph.storage.documents import Versioned
-from durablegraph.storage.items.parallel import in_parallel
+from durablegraph.storage.parallel import in_parallel
 from durablegraph.storage.schedules import Due, turns
 from durablegraph.storage.schedules.timing import latest_due
 

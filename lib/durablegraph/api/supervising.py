@@ -21,7 +21,7 @@ from durablegraph.services import Services
 from durablegraph.storage import lifecycle
 from durablegraph.storage.events import created
 from durablegraph.storage.indexes import Mark
-from durablegraph.storage.items.parallel import in_parallel
+from durablegraph.storage.parallel import in_parallel
 
 log = logging.getLogger(__name__)
 

@@ -24,8 +24,8 @@ from durablegraph import clock
 from durablegraph.storage.checkpoints.home import Home
 from durablegraph.storage.checkpoints.serde import AppSerializer
 from durablegraph.storage.items.expiries import Expiries, Visited
-from durablegraph.storage.items.parallel import in_parallel
 from durablegraph.storage.objects import ObjectStore, PreconditionFailed, StoredObject
+from durablegraph.storage.parallel import in_parallel
 
 _ROOT: Final = "node-cache/"
 _EXPIRIES: Final = "node-cache-expiries/"

@@ -10,8 +10,8 @@ from durablegraph.model.records import RunRecord, ThreadRecord
 from durablegraph.model.status import thread_status
 from durablegraph.storage.documents import Documents
 from durablegraph.storage.indexes.marks import LIVE
-from durablegraph.storage.items.parallel import in_parallel
 from durablegraph.storage.objects import ObjectStore
+from durablegraph.storage.parallel import in_parallel
 from durablegraph.storage.runs import RunStore
 
 _FORMER_LIST = "recent/"

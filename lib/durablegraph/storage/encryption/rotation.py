@@ -5,7 +5,6 @@ is authenticated on the way, one data key serves a million of them where rewrapp
 data key outlives its wrapping.
 """
 
-import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
@@ -18,9 +17,9 @@ from durablegraph.storage.encryption.errors import CorruptObject, EncryptionKeyM
 from durablegraph.storage.encryption.ring import KeyRing
 from durablegraph.storage.encryption.sealing import Sealer
 from durablegraph.storage.objects import ObjectEntry, ObjectStore, PreconditionFailed, StoredObject
+from durablegraph.storage.parallel import in_parallel
 from durablegraph.storage.prefixed import ROOTS
 
-_AT_ONCE: Final = 32
 _PAGE: Final = 500
 _TRIES: Final = 10
 _TOLD: Final = 20
@@ -62,7 +61,7 @@ async def rotate(
     """
     run = _Run(store, ring.active, Sealer(DataKeys(ring), reads_plaintext=reads_plaintext), dry_run=dry_run)
     async for page in _pages(store):
-        await asyncio.gather(*(run.visit(entry) for entry in page))
+        await in_parallel(page, run.visit)
     return run.told
 
 
@@ -74,15 +73,13 @@ class _Run:
         self._store = store
         self._sealer = sealer
         self._dry_run = dry_run
-        self._gate = asyncio.Semaphore(_AT_ONCE)
 
     async def visit(self, entry: ObjectEntry) -> None:
         """Bring one object under the active key, and count it."""
-        async with self._gate:
-            try:
-                await self._visit(entry)
-            except (CorruptObject, EncryptionKeyMissingError, NotEncryptedError, TransientError) as error:
-                self.told.missed(str(error))
+        try:
+            await self._visit(entry)
+        except (CorruptObject, EncryptionKeyMissingError, NotEncryptedError, TransientError) as error:
+            self.told.missed(str(error))
 
     async def _visit(self, entry: ObjectEntry) -> None:
         at_first = True

@@ -7,8 +7,8 @@ from typing import Final, Generic, TypeVar
 from durablegraph.model.records import Listed
 from durablegraph.storage.indexes.filters import ALL, graph_facet, metadata_facets, status_facet, thread_facet
 from durablegraph.storage.indexes.positions import position
-from durablegraph.storage.items.parallel import in_parallel
 from durablegraph.storage.objects import ObjectStore
+from durablegraph.storage.parallel import in_parallel
 
 _LONGEST_NOTE: Final = 2048
 """Half of what a store takes: an encrypting store makes notes longer."""

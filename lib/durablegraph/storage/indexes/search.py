@@ -13,7 +13,7 @@ from typing import Final, Generic
 from durablegraph.storage.indexes.filters import Filter
 from durablegraph.storage.indexes.index import Index, Record, Told
 from durablegraph.storage.indexes.positions import end_after, start_before
-from durablegraph.storage.items.parallel import in_parallel
+from durablegraph.storage.parallel import in_parallel
 
 _FACETS: Final = 3
 """As many are read; whether an entry stands in more, its note tells."""

@@ -5,8 +5,8 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Final
 
-from durablegraph.storage.items.parallel import in_parallel
 from durablegraph.storage.objects import ObjectEntry, ObjectStore, StoredObject
+from durablegraph.storage.parallel import in_parallel
 
 _MOST_BYTES: Final = 32 * 1024 * 1024
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from durablegraph.storage.items.parallel import in_parallel
 from durablegraph.storage.objects import ObjectStore
+from durablegraph.storage.parallel import in_parallel
 
 _MINUTE: Final = "%Y%m%dT%H%M"
 _GRACE: Final = timedelta(minutes=5)  # a write that is still on its way may need a marker put before

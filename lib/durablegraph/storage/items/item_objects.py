@@ -12,9 +12,9 @@ from durablegraph.storage.items import names
 from durablegraph.storage.items.etag_cache import EtagCache
 from durablegraph.storage.items.expiries import Expiries, Visited
 from durablegraph.storage.items.names import Namespace
-from durablegraph.storage.items.parallel import in_parallel
 from durablegraph.storage.items.record import Put, Record, decode, encode, put_over, refreshed
 from durablegraph.storage.objects import ObjectStore, PreconditionFailed, StoredObject
+from durablegraph.storage.parallel import in_parallel
 
 _CONDITIONAL_ATTEMPTS: Final = 5
 _EXPIRIES: Final = "item-expiries/"

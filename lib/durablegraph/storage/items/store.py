@@ -26,9 +26,9 @@ from durablegraph.storage.items.embedding import Embedded, Embedder, rank
 from durablegraph.storage.items.item_objects import Found, ItemObjects
 from durablegraph.storage.items.matching import common_prefix, matches, select_namespaces
 from durablegraph.storage.items.names import Namespace
-from durablegraph.storage.items.parallel import in_parallel
 from durablegraph.storage.items.plan import Delete, Plan, PlannedPut, Read, plan, time_to_live, with_vectors
 from durablegraph.storage.objects import ObjectStore
+from durablegraph.storage.parallel import in_parallel
 
 
 @dataclass(frozen=True, slots=True)

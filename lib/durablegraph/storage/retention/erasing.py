@@ -19,7 +19,7 @@ from durablegraph.model.ids import key_part, spread
 from durablegraph.model.records import RunRecord, ThreadRecord
 from durablegraph.storage.checkpoints import names
 from durablegraph.storage.documents import Documents, encode
-from durablegraph.storage.items.parallel import in_parallel
+from durablegraph.storage.parallel import in_parallel
 from durablegraph.storage.retention.finds import Retention
 from durablegraph.storage.retention.policy import HOLD, is_active
 

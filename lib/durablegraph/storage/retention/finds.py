@@ -9,8 +9,8 @@ from typing import Any, Final
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from durablegraph.errors import TransientError
-from durablegraph.storage.items.parallel import in_parallel
 from durablegraph.storage.objects import ObjectEntry, ObjectStore, PreconditionFailed
+from durablegraph.storage.parallel import in_parallel
 from durablegraph.storage.retention.policy import Policy
 from durablegraph.storage.runs import RunStore
 

@@ -28,8 +28,8 @@ from durablegraph.storage.documents import Documents, Versioned, encode
 from durablegraph.storage.indexes import Filter, Index, Page, search
 from durablegraph.storage.indexes.filters import thread_facet
 from durablegraph.storage.indexes.kinds import SCHEDULES
-from durablegraph.storage.items.parallel import in_parallel
 from durablegraph.storage.objects import ObjectStore, PreconditionFailed
+from durablegraph.storage.parallel import in_parallel
 
 UNFINISHED: Final = timedelta(minutes=5)
 """A change that is older was broken off: Azure cuts its request long before."""
