@@ -84,7 +84,10 @@ def _imported(tree: ast.Module) -> Iterator[tuple[str, Where]]:
 
 
 def _calls(node: ast.AST, module: str, own: set[str], imported: Mapping[str, Where]) -> Iterator[Where]:
+    caught = {id(inner) for child in ast.walk(node) for inner in _caught(child)}
     for child in ast.walk(node):
+        if id(child) in caught:
+            continue
         match child:
             case ast.Name(id=name) if name in own:
                 yield module, name
@@ -93,6 +96,18 @@ def _calls(node: ast.AST, module: str, own: set[str], imported: Mapping[str, Whe
             case ast.Attribute(value=ast.Name(id=name), attr=attribute) if name in imported:
                 parent, leaf = imported[name]
                 yield f"{parent}.{leaf}", attribute
+
+
+def _caught(node: ast.AST) -> Iterator[ast.AST]:
+    """What stands in a `try` whose handler takes a refusal and raises nothing itself: no caller hears of it."""
+    if not isinstance(node, ast.Try):
+        return
+    for handler in node.handlers:
+        match handler.type:
+            case ast.Name(id=name) if not any(isinstance(child, ast.Raise) for child in ast.walk(handler)):
+                kind = getattr(errors, name, None)
+                if isinstance(kind, type) and issubclass(kind, errors.RequestError):
+                    yield from (inner for statement in node.body for inner in ast.walk(statement))
 
 
 def _refuses(node: ast.AST) -> bool:
