@@ -21,8 +21,8 @@ from langgraph.cache.base import BaseCache, FullKey, Namespace, ValueT
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from durablegraph import clock
-from durablegraph.storage.checkpoints.home import Home
 from durablegraph.storage.checkpoints.serde import AppSerializer
+from durablegraph.storage.home import Home
 from durablegraph.storage.items.expiries import Expiries, Visited
 from durablegraph.storage.objects import ObjectStore, PreconditionFailed, StoredObject
 from durablegraph.storage.parallel import in_parallel

@@ -24,9 +24,9 @@ from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 
 from durablegraph.storage.checkpoints import clockwork, translation
 from durablegraph.storage.checkpoints.changes import PutCheckpoint, PutWrites
-from durablegraph.storage.checkpoints.home import Home
 from durablegraph.storage.checkpoints.material import Material
 from durablegraph.storage.checkpoints.records import Folded
+from durablegraph.storage.home import Home
 
 
 class TwoFacedSaver(BaseCheckpointSaver[str]):

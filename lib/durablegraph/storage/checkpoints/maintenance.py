@@ -5,7 +5,6 @@ removed. And only objects that were listed before the head changed are removed: 
 may be about to be referred to, and what it uploaded before, it uploads again (see `NewValues`).
 """
 
-import asyncio
 import secrets
 from collections.abc import Iterable, Sequence
 from contextlib import aclosing
@@ -35,8 +34,8 @@ from durablegraph.storage.checkpoints.search import Found, newest_first
 from durablegraph.storage.checkpoints.segment import Segment
 from durablegraph.storage.checkpoints.values import NewValues, ValueReader
 from durablegraph.storage.checkpoints.wire import unpack_marker
+from durablegraph.storage.parallel import in_parallel
 
-_COPIES_AT_ONCE = 16
 _COPY_ATTEMPTS = 5
 
 
@@ -206,20 +205,19 @@ async def _copy_log(archive: Archive, source: Log, target: Log) -> None:
         return
     runs = {record.run for record in head.checkpoints.values() if record.run}
     begun = await _begun(target, onlooker)
-    at_once = asyncio.Semaphore(_COPIES_AT_ONCE)
 
-    async def copy(name: str) -> None:
-        async with at_once:
-            stored = await archive.shared.store.get(source.names.objects + name)
-            if stored is None:
-                raise CorruptCheckpoint(f"{source.names.objects}{name} vanished while it was copied")
-            await archive.shared.store.put(target.names.objects + name, stored.data)
-            if name.startswith("s/"):
-                segment = await source.objects.segment(name)
-                runs.update(record.run for record in segment.checkpoints.values() if record.run)
+    async def copy(key: str) -> None:
+        name = key.removeprefix(source.names.objects)
+        stored = await archive.shared.store.get(key)
+        if stored is None:
+            raise CorruptCheckpoint(f"{key} vanished while it was copied")
+        await archive.shared.store.put(target.names.objects + name, stored.data)
+        if name.startswith("s/"):
+            segment = await source.objects.segment(name)
+            runs.update(record.run for record in segment.checkpoints.values() if record.run)
 
     keys = [key for key in await _keys(archive, source.names.objects) if _is_log_object(source, key)]
-    await asyncio.gather(*(copy(key[len(source.names.objects) :]) for key in keys))
+    await in_parallel(keys, copy)
     for run in sorted(runs):
         await archive.mark_run(target, run)
 

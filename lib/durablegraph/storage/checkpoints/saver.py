@@ -21,7 +21,6 @@ from durablegraph.storage.checkpoints.archive import Archive
 from durablegraph.storage.checkpoints.changes import PutCheckpoint, PutWrites
 from durablegraph.storage.checkpoints.faces import TwoFacedSaver
 from durablegraph.storage.checkpoints.fencing import ConflictPolicy, View
-from durablegraph.storage.checkpoints.home import Home, running_loop
 from durablegraph.storage.checkpoints.keeping import Reading, keep_last
 from durablegraph.storage.checkpoints.material import Material
 from durablegraph.storage.checkpoints.names import LogNames
@@ -34,6 +33,7 @@ from durablegraph.storage.checkpoints.translation import matches, place, root_of
 from durablegraph.storage.connections import DEFAULT_CONTAINER, SqliteConnection, saver_connection, string_connection
 from durablegraph.storage.encryption.opening import protected
 from durablegraph.storage.encryption.ring import KeyRing
+from durablegraph.storage.home import Home, running_loop
 from durablegraph.storage.objects import ObjectStore
 from durablegraph.storage.opening import open_lent_store, open_store
 from durablegraph.storage.prefixed import checked_prefix

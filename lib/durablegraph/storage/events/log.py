@@ -13,6 +13,7 @@ import random
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final
 
 from durablegraph.errors import TransientError
@@ -20,6 +21,7 @@ from durablegraph.model.ids import key_part, spread
 from durablegraph.storage.events.event import Event
 from durablegraph.storage.events.segment import Limits, Segment, Tail
 from durablegraph.storage.objects import ObjectStore, PreconditionFailed
+from durablegraph.storage.parallel import in_parallel
 
 log = logging.getLogger(__name__)
 
@@ -126,7 +128,7 @@ class EventLogs:
         begin = after + 1 - segment.first
         shown = segment.events[begin : begin + limit] if begin < len(segment.events) else ()
         complete = after + len(shown) + 1 >= segment.end
-        full = await asyncio.gather(*(self._full(run_id, event) for event in shown))
+        full = await in_parallel(shown, partial(self._full, run_id))
         return EventPage(
             tuple(enumerate(full, after + 1)),
             more=bool(shown) and not (complete and (segment.closed or not segment.sealed)),

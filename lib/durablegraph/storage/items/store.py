@@ -21,7 +21,7 @@ from langgraph.store.base import (
 )
 
 from durablegraph import clock
-from durablegraph.storage.checkpoints.home import Home
+from durablegraph.storage.home import Home
 from durablegraph.storage.items.embedding import Embedded, Embedder, rank
 from durablegraph.storage.items.item_objects import Found, ItemObjects
 from durablegraph.storage.items.matching import common_prefix, matches, select_namespaces
