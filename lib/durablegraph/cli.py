@@ -62,17 +62,7 @@ def _parser() -> argparse.ArgumentParser:
         "graphs. A folder that holds anything else than `.git` or a virtual environment is refused.",
     )
     new.add_argument("folder", type=Path, metavar="DIR", help="where to write it; made when it is missing")
-    dev = commands.add_parser("dev", help="run a Functions app in the embedded host")
-    dev.add_argument("--app", type=Path, default=Path(), metavar="DIR", help="the app's folder (default: this one)")
-    dev.add_argument("--port", type=int, help="port to listen on (default: 7071; 0: any free one)")
-    dev.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    dev.add_argument(
-        "--state", type=Path, metavar="DIR", help="where state is kept (default: .durablegraph of the app)"
-    )
-    dev.add_argument("--trace", type=Path, metavar="FILE", help="append a JSON line for each invocation to this file")
-    dev.add_argument("--no-reload", action="store_true", help="do not reload when the app's files change")
-    dev.add_argument("--workers", type=int, metavar="N", help="worker processes; 0 runs the app in this process")
-    dev.add_argument("--enable-auth", action="store_true", help="ask for keys, as the real host does")
+    _dev_parser(commands)
     rotate = commands.add_parser(
         "rotate-keys",
         help="encrypt everything stored under the active key",
@@ -93,6 +83,20 @@ def _parser() -> argparse.ArgumentParser:
     _import_parser(commands)
     _retain_parser(commands)
     return parser
+
+
+def _dev_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    dev = commands.add_parser("dev", help="run a Functions app in the embedded host")
+    dev.add_argument("--app", type=Path, default=Path(), metavar="DIR", help="the app's folder (default: this one)")
+    dev.add_argument("--port", type=int, help="port to listen on (default: 7071; 0: any free one)")
+    dev.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    dev.add_argument(
+        "--state", type=Path, metavar="DIR", help="where state is kept (default: .durablegraph of the app)"
+    )
+    dev.add_argument("--trace", type=Path, metavar="FILE", help="append a JSON line for each invocation to this file")
+    dev.add_argument("--no-reload", action="store_true", help="do not reload when the app's files change")
+    dev.add_argument("--workers", type=int, metavar="N", help="worker processes; 0 runs the app in this process")
+    dev.add_argument("--enable-auth", action="store_true", help="ask for keys, as the real host does")
 
 
 def _of_app(command: argparse.ArgumentParser) -> None:

@@ -150,7 +150,13 @@ def _stored(settings: Settings, connection: Connection) -> ObjectStore:
 def ring_of(settings: Settings) -> KeyRing | None:
     """The keys that everything stored is encrypted under, None without encryption."""
     keys = settings.encryption_keys
-    return key_ring(keys.get_secret_value() if keys else "", settings.encryption_key_ring)
+    ring = key_ring(keys.get_secret_value() if keys else "", settings.encryption_key_ring)
+    if ring is None and settings.encryption_read_plaintext:
+        raise ConfigurationError(
+            "found DURABLEGRAPH_ENCRYPTION_READ_PLAINTEXT=true and no keys: nothing would be encrypted. Set the keys, "
+            "or remove it"
+        )
+    return ring
 
 
 def _connection(settings: Settings, environment: Mapping[str, str], folder: Path) -> Connection:

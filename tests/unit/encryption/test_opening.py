@@ -98,6 +98,7 @@ async def test_an_apps_keys_encrypt_what_its_services_store(app, monkeypatch) ->
         ({"keys": keys("v1"), "key_ring": "ring_of_the_app:vault"}, "found both"),
         ({"key_ring": "ring_of_the_app"}, "expected module:attribute"),
         ({"key_ring": "ring_of_the_app:missing"}, "AttributeError"),
+        ({"read_plaintext": "true"}, "nothing would be encrypted"),
         ({"key_ring": "no_such_module:vault"}, "ModuleNotFoundError"),
         ({"key_ring": "ring_of_the_app:something"}, "is a str: expected a KeyRing"),
         ({"key_ring": "ring_of_the_app:Bare"}, "is a Bare: expected a KeyRing"),
