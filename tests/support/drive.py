@@ -258,7 +258,8 @@ class Client:
             shown = await self.settled(run)
             if shown["status"] in ENDED:
                 break
-            waits = [shown["step"], *(item["id"] for item in shown["interrupts"])]
+            questions = [item["id"] for item in shown["interrupts"]]
+            waits = [shown["step"], *(questions or [shown["updated_at"]])]  # one step of ours may stop more than once
             if waits == before:
                 await asyncio.sleep(0.02)
                 continue
