@@ -262,3 +262,21 @@ async def test_a_shorter_grace_reaches_what_was_too_young_before():
     assert not (await place.sweep(grace=timedelta(days=9))).finds
     place.later(days=2)
     assert (await place.sweep(grace=timedelta(hours=1))).finds["objects no checkpoint needs"] == 1
+
+
+async def test_a_sweep_lists_the_idempotency_keys_once_however_many_threads_are_due():
+    place = Place()
+    for n in range(5):
+        await a_run(place.objects, f"thread-{n}", f"run-{n}")
+    place.later(days=40)
+    listed = []
+
+    class Watched(CountingStore):
+        def list(self, prefix, **options):
+            listed.append(prefix)
+            return super().list(prefix, **options)
+
+    report = await place.sweep(Watched(place.objects), threads=timedelta(days=30))
+    assert report.finds["threads"] == 5
+    assert listed.count("idempotency/") == 1
+    assert not await place.keys("idempotency/")

@@ -68,7 +68,8 @@ async def erase_thread(
     """Remove a thread with its runs, checkpoints, writes, events, answers, outputs and idempotency keys.
 
     Runs that have not ended are stopped by `stop`; without it they are a Conflict that names one. None, and
-    nothing removed, when the thread's record is not the one of `unless_changed` any more. Raises NotFound when there is
+    nothing removed, when the thread's record is not the one of `unless_changed` any more; with it, idempotency keys
+    stay, which takes a listing of all of them: a sweep removes them by their own age. Raises NotFound when there is
     nothing to erase, RequestError (501) when a graph's own saver cannot delete, TransientError when something new was
     written again and again: call again.
     """
@@ -86,7 +87,7 @@ async def erase_thread(
         return None
     erasure = _Erasure(thread_id=thread_id, runs=runs)
     await retention.objects.put(key, encode(erasure))
-    return await _carry_out(retention, key, erasure)
+    return await _carry_out(retention, key, erasure, with_claims=unless_changed is None)
 
 
 async def resume_erasure(retention: Retention, key: str, now: datetime) -> bool:
@@ -160,15 +161,17 @@ async def _hold(
     )
 
 
-async def _carry_out(retention: Retention, key: str, erasure: _Erasure) -> Erased:
+async def _carry_out(retention: Retention, key: str, erasure: _Erasure, *, with_claims: bool) -> Erased:
     thread_id, runs = erasure.thread_id, erasure.runs
     ids = {run.run_id for run in runs}
-    objects = len([entry async for entry in _left(retention, thread_id, ids)])
+    claims = [claim async for claim in _claims(retention, ids)] if with_claims else []
+    objects = len(claims) + len([entry async for entry in _left(retention, thread_id, ids)])
     for saver in reversed(retention.savers):  # the app's own last: what another one refuses leaves everything there
         await _delete_checkpoints(retention, saver, thread_id, key)
     for run in runs:
         await erase_run(retention, run)
     await retention.runs.delete_thread(thread_id)
+    await retention.objects.delete_many(claims)
     await _verify(retention, thread_id, ids)
     await retention.objects.delete(key)
     return Erased(len(runs), objects)
@@ -217,8 +220,6 @@ async def _left(retention: Retention, thread_id: str, runs: Iterable[str]) -> As
     record = f"threads/{spread(thread_id)}/{key_part(thread_id)}"
     if await retention.objects.get(record) is not None:
         yield record
-    async for claim in _claims(retention, set(runs)):
-        yield claim
 
 
 async def _claims(retention: Retention, runs: set[str]) -> AsyncIterator[str]:
