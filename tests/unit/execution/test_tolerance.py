@@ -174,7 +174,7 @@ async def test_branches_of_the_first_super_step_may_fail_too(way):
 
 async def test_more_tasks_than_activities_fail_each_for_itself():
     work = Work(*range(0, 120, 7))
-    run, record = await carried(spreading(work, 120), way=("always", 2), failures="best_effort")
+    run, _ = await carried(spreading(work, 120), way=("always", 2), failures="best_effort")
     assert (await run.output())["out"][-1] == 120 - 18
     assert set(work.count.values()) == {1}
     assert len(await run.services.runs.failures("run")) == 18
