@@ -43,8 +43,10 @@ class Recorder:
         self._chunk = chunk
         self._delay = delay
         self._base = due.at.checkpoint
-        self._step = _step(due, chunk)
+        self._step = _step(due, chunk, _inside(due))
+        self._around = _step(due, chunk)
         self._within = _inside(due) if self._base is None else ""  # of the head that LangGraph will tell first
+        self._places: dict[str, str] = {}
         self._commits = ""
         self._by = uuid.uuid4().hex[:12]
         self._told = 0
@@ -57,7 +59,9 @@ class Recorder:
         """What makes a super-step tell this recorder its parts."""
         modes: list[StreamMode] = [mode for mode in _ORDER if mode in self._modes or mode == "custom"]
         at_once = self.at_once if self._chunk is None else None
-        return StreamOptions(modes=modes, subgraphs=True, before_save=self.before_save, at_once=at_once)
+        return StreamOptions(
+            modes=modes, subgraphs=True, before_save=self.before_save, at_once=at_once, goes_on=self.goes_on
+        )
 
     def begin(self, events: Sequence[Event]) -> None:
         """Put events of the run's life before the first part."""
@@ -78,7 +82,12 @@ class Recorder:
         elif mode == "checkpoints" and payload["metadata"].get("source") != "input":
             at = str(payload["config"]["configurable"]["checkpoint_id"])
             if at != self._base:
-                self._base, self._step, self._within = at, at + self._within, ""
+                self._base, self._around = at, at
+                self._step, self._within = at + self._within, ""
+
+    def goes_on(self, inside: str, place: str) -> None:
+        """What a declared subgraph tells from now on is told there."""
+        self._places[inside] = place
 
     async def before_save(self, checkpoint: str | None) -> None:
         """Append what was told until now; `checkpoint` is the one that is saved next.
@@ -115,10 +124,17 @@ class Recorder:
             return
         self._told += 1
         name = "|".join((mode, *inside))
-        event = Event(f"{self._by}-{self._told}", name, _json(payload), step=self._step, by=self._by)
+        event = Event(f"{self._by}-{self._told}", name, _json(payload), step=self._step_of(inside), by=self._by)
         self._pending.append(event)
         if self._delay and self._timer is None:
             self._timer = asyncio.create_task(self._append_later())
+
+    def _step_of(self, inside: tuple[str, ...]) -> str:
+        """What a part was told in: of the innermost subgraph that commits by itself, else of the root graph."""
+        for depth in range(len(inside), 0, -1):
+            if place := self._places.get("|".join(inside[:depth])):
+                return f"{self._around}|{place}"
+        return self._step
 
     async def _append_later(self) -> None:
         await asyncio.sleep(self._delay)
@@ -134,15 +150,14 @@ _ORDER: Final[tuple[StreamMode, ...]] = ("values", "updates", "messages", "custo
 
 def _inside(due: Due) -> str:
     """How far the subgraphs of the running super-step have come, for a call that begins there."""
-    inside = getattr(due.at, "inside", None)
-    return f":{inside}" if inside else ""
+    return f":{due.at.inside}" if due.at.inside else ""
 
 
-def _step(due: Due, chunk: int | None) -> str:
+def _step(due: Due, chunk: int | None, inside: str = "") -> str:
     """The name of what is executed: the same for its repetitions, another one for everything else in the run."""
     at = due.at.checkpoint or "start"
     wait = f"@{due.wait.wait}" if due.wait is not None else ""
-    return f"{at}{_inside(due)}{wait}" + (f"/{chunk}" if chunk is not None else "")
+    return f"{at}{inside}{wait}" + (f"/{chunk}" if chunk is not None else "")
 
 
 def _asks(values: Any) -> bool:

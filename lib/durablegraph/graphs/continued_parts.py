@@ -1,8 +1,9 @@
-"""The parts of a call that goes on inside a subgraph: none of those that the calls before it have shown.
+"""The parts of a call that goes on inside a subgraph, or may: none of those that the calls before it have shown.
 
 A loop that goes on from a checkpoint shows this checkpoint once more, the values in it, the start of its tasks, what
 finished tasks had stored, and the questions of tasks that still wait. All of that is over when the loop has come to its
-next checkpoint.
+next checkpoint. Where the call before this one did not end as planned, only the checkpoint itself is sure to have been
+shown; the tasks are executed again, and tell again.
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,8 +22,10 @@ Place = tuple[str, ...]
 class ContinuedParts(Parts):
     """See the module; `inside` says which subgraphs the call went on with, once it has."""
 
-    def __init__(self, options: StreamOptions | None, *, repeated: str | None, inside: Inside) -> None:
+    def __init__(self, options: StreamOptions | None, *, repeated: str | None, inside: Inside, planned: bool) -> None:
+        """`planned`: the call before this one ended inside a subgraph, as it was to."""
         super().__init__(options, repeated=repeated)
+        self._planned = planned
         self._inside = inside
         self._first: dict[Place, Mapping[str, Any]] = {}
         self._moved: set[Place] = set()
@@ -33,12 +36,14 @@ class ContinuedParts(Parts):
             return False
         if mode == "debug":
             mode, payload = _undebugged(payload)
+        if not self._planned:
+            return bool(inside) and self._is_loaded(inside, mode, payload)
         told = False
         match mode:
-            case "checkpoints":
-                told = self._is_first(inside, payload)
+            case "checkpoints" | "values" if self._is_loaded(inside, mode, payload):
+                told = True
             case "values":
-                told = inside not in self._first or self._known(_questions(chunk, payload))
+                told = self._known(_questions(chunk, payload))
             case "tasks" if "interrupts" in payload:
                 told = self._known(payload["interrupts"])
             case "tasks":
@@ -46,6 +51,12 @@ class ContinuedParts(Parts):
             case "updates":
                 told = from_cache(payload) or self._known(_questions(None, payload))
         return told
+
+    def _is_loaded(self, inside: Place, mode: str, payload: Any) -> bool:
+        """Whether this is the checkpoint that a loop went on from, or the values in it."""
+        return (
+            self._is_first(inside, payload) if mode == CHECKPOINTS else mode == "values" and inside not in self._first
+        )
 
     def _is_first(self, inside: Place, payload: Mapping[str, Any]) -> bool:
         first = self._first.setdefault(inside, payload)

@@ -15,6 +15,7 @@ StreamMode = Literal["values", "updates", "messages", "custom", "checkpoints", "
 OnPart = Callable[[Any], Awaitable[None]]
 BeforeSave = Callable[[str | None], Awaitable[None]]
 AtOnce = Callable[[tuple[str, ...], str, Any], None]
+GoesOn = Callable[[str, str], None]
 
 
 class StepStatus(StrEnum):
@@ -63,6 +64,11 @@ class StreamOptions:
     """Called with (namespace, mode, payload) of the root graph's `values` and `checkpoints` at the moment LangGraph
     tells them, which for a commit is before it is saved; as parts they come after it. Wants `custom` among the modes
     and `subgraphs`."""
+    goes_on: GoesOn | None = None
+    """Called with the namespace of a declared subgraph of a `nested` request and the name of what it executes from now
+    on: the same for its repetitions, another one for everything else in this super-step of the root graph. With it, a
+    call that repeats one which crashed leaves out what is shown of a subgraph's checkpoint when it is loaded: it was
+    told before it was saved."""
 
 
 @dataclass(frozen=True, slots=True)

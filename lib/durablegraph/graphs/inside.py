@@ -19,7 +19,7 @@ from durablegraph.graphs.internals import (
     statuses,
     with_handlers_done,
 )
-from durablegraph.graphs.nested import graph_in
+from durablegraph.graphs.nested import graph_in, has_declared
 from durablegraph.graphs.plan import NO_STEP
 from durablegraph.graphs.run_scoped import dropped, untracked
 from durablegraph.graphs.saver_view import Fence
@@ -35,8 +35,8 @@ class Inside:
     """The subgraphs of one super-step, by checkpoint namespace.
 
     `newest` is the id of the newest checkpoint that any of them has; `commits` counts their super-steps that this call
-    committed, `__start__` not counted; `resumed` are the checkpoints that subgraphs went on from which the call before
-    this one had stopped at; `known` the ids of questions that the calls before this one have told.
+    committed, `__start__` not counted; `resumed` are the checkpoints that subgraphs went on from which had begun before
+    this call; `known` the ids of questions that the calls before this one have told.
     """
 
     def __init__(self, graph: Graph, request: StepRequest, control: StepControl, *, answered: Collection[str]) -> None:
@@ -54,6 +54,7 @@ class Inside:
         self._control = control
         self._answered = answered
         self._heads: dict[str, str | None] = {}
+        self._fresh: set[str] = set()
         self._sources: dict[str, object] = {}
         self._stops: dict[str, int] = {}
         self._limits: dict[str, tuple[int, int]] = {}
@@ -75,8 +76,10 @@ class Inside:
         begun = found is not None and begun_in_this_step(config, found)
         first = inside not in self._heads
         self._heads[inside] = found.checkpoint["id"] if found else None
+        self._goes_on(inside, self._place(graph, inside, found if begun else None))
         self._sources[inside] = found.metadata.get("source") if found else None
         if found is None or not begun:
+            self._fresh.add(inside)
             self._begin(inside, found, config["recursion_limit"])
             return self._without_untracked(graph, found) if found else None
         if first:
@@ -104,8 +107,7 @@ class Inside:
             self._control.end_inner_step()  # another delivery came further than this request knows: only tell so
         self.newest = max(self.newest or "", at)
         self._note_questions(found)
-        if self._request.continues:
-            self.resumed[inside] = at
+        self.resumed[inside] = at
 
     def _was_asked_at(self, found: CheckpointTuple) -> bool:
         """Whether the subgraph is where it asked or stopped: LangGraph counts afresh from there."""
@@ -141,6 +143,31 @@ class Inside:
             self.known.update(question.id for question in questions)
             if questions and not any(question.id in self._answered for question in questions):
                 self._asking[task] = questions
+
+    def _goes_on(self, inside: str, place: str) -> None:
+        if self._request.stream is not None and self._request.stream.goes_on is not None:
+            self._request.stream.goes_on(inside, place)
+
+    def _place(self, graph: Graph, inside: str, found: CheckpointTuple | None) -> str:
+        """The name of what a subgraph executes that has come to a checkpoint: this, at first the task that it is.
+
+        Its own subgraphs may have come further in the calls before: these are over, and no attempts at this one.
+        """
+        if found is None or found.metadata.get("source") == "input":
+            return inside.rpartition(":")[2]
+        at, told = found.checkpoint["id"], self._request.inside
+        return f"{told}:{at}" if told and told > at and has_declared(graph) else at
+
+    def before_saving(self, config: RunnableConfig, checkpoint: str) -> None:
+        """A nested graph is about to save: what it tells from now on builds on this checkpoint.
+
+        Its input is saved while `__start__` is executed already: the two are one.
+        """
+        inside = namespace(config)
+        if inside in self._fresh:
+            self._fresh.discard(inside)
+        elif inside in self._heads:
+            self._goes_on(inside, checkpoint)
 
     def saving(self, config: RunnableConfig, metadata: CheckpointMetadata) -> tuple[CheckpointMetadata, Fence | None]:
         """The metadata of a nested graph's checkpoint, and what it may replace."""

@@ -171,8 +171,8 @@ class SuperStep:
     def _seen(self, head: CheckpointTuple | None, attempt: Attempt) -> Parts:
         request = self._request
         repeated = request.expect if request.kind == "advance" else None
-        if attempt.inside and request.continues:
-            return ContinuedParts(request.stream, repeated=repeated, inside=attempt.inside)
+        if attempt.inside and (request.continues or (request.stream and request.stream.goes_on)):
+            return ContinuedParts(request.stream, repeated=repeated, inside=attempt.inside, planned=request.continues)
         if request.fanned_out and head is not None:
             return CommitParts(request.stream, repeated=repeated, executed=statuses(head.pending_writes))
         return Parts(request.stream, repeated=repeated)
