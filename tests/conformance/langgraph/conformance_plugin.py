@@ -18,7 +18,9 @@ from langgraph._internal._constants import CONFIG_KEY_CHECKPOINTER, CONFIG_KEY_T
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.pregel import Pregel
 from stepwise import Call, in_a_loop, stepwise
+from stored import in_the_place_of_sqlite, on_sqlite
 
+from durablegraph import BlobCheckpointSaver
 from durablegraph.graphs.contract import StepRequest, StreamOptions
 
 MODE = os.environ.get("CONFORMANCE_MODE", "step")
@@ -84,7 +86,8 @@ def stream(self: Any, *args: Any, **options: Any) -> Iterator[Any]:
     if call is None:
         yield from PLAIN_STREAM(self, *args, **options)
         return
-    call.saver = _with_asynchronous_methods(call.saver)
+    if not isinstance(call.saver, BlobCheckpointSaver):
+        call.saver = _with_asynchronous_methods(call.saver)
     try:
         yield from in_a_loop(driven(_plain_again(call)))
     finally:
@@ -145,6 +148,15 @@ def _with_methods(thing: Any, **methods: Any) -> Any:
 def pytest_configure() -> None:
     if MODE != "plain":
         Pregel.stream, Pregel.astream = stream, astream
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if MODE == "stored":
+        in_the_place_of_sqlite()
+        others = [item for item in items if not on_sqlite(item)]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if on_sqlite(item)]
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -127,3 +127,20 @@ def test_children_whose_ids_are_the_hosts_own_are_compared_in_any_order():
 
     assert compare("s99_made_up", parent(_1=1, _2=10), parent(_1=10, _2=1), recorded=False).equal
     assert not compare("s99_made_up", parent(_1=1, _2=10), parent(_1=1, _2=11), recorded=False).equal
+
+
+@pytest.mark.parametrize(("second", "good"), [("done", True), ("other", False)])
+def test_a_scenario_that_differs_is_judged_by_a_second_run_of_its_own(monkeypatch, tmp_path, second, good):
+    from tests.host import __main__ as command
+    from tests.host.scenarios import Target
+
+    asked = []
+
+    def drive(_target, _which, only):
+        asked.append(tuple(only))
+        return {"s99_made_up": transcript(output=second if "-j" in only else "other")}
+
+    monkeypatch.setattr(command, "drive", drive)
+    monkeypatch.setattr(command, "embedded", lambda *_: {"s99_made_up": transcript()})
+    assert command.scenarios(Target("http://127.0.0.1:1", tmp_path), "main", ["s99"], tmp_path) is good
+    assert asked == [("s99",), ("-j", "1", "s99_made_up")]
