@@ -179,6 +179,22 @@ def test_a_fan_out_calls_one_activity_a_chunk_and_then_asks_for_the_commit():
     assert "fanned" not in run.waiting.call
 
 
+def test_what_a_fan_out_decided_is_handed_on_to_its_tasks_and_its_commit():
+    run = begun()
+    run.play({**fan_out(2), "size": 4, "at_once": 2, "failures": "at_least:5"})
+    assert [(item.call["size"], item.call["at_once"]) for item in run.waiting.among] == [(4, 2)] * 2
+    run.play([{}] * 2)
+    assert run.waiting.call["failures"] == "at_least:5"
+
+
+def test_a_fan_out_that_an_older_version_decided_is_played_as_it_was():
+    run = begun()
+    run.play(fan_out(1))
+    assert "at_once" not in run.waiting.call
+    run.play({})
+    assert run.waiting.call == {"run_id": "r1", "cursor": run.waiting.call["cursor"], "fanned": True}
+
+
 def test_no_more_chunks_are_in_flight_than_the_decision_allows():
     run = begun()
     run.play(fan_out(5, width=2))

@@ -1,7 +1,9 @@
 """A super-step may go on without tasks that failed, as the policy of its run or graph says."""
 
+import itertools
 import operator
 from collections import Counter
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import pytest
@@ -11,6 +13,8 @@ from langgraph.types import RetryPolicy, Send, interrupt
 from typing_extensions import TypedDict
 
 from durablegraph.model.fan_out import FanOutPolicy, needed
+from durablegraph.storage.memory import MemoryObjectStore
+from tests.support.stores import FaultStore, SimulatedCrash, When, crash
 from tests.unit.execution.durably import Durably, services_for
 
 WAYS = [("always", 1), ("always", 2), ("never", 1), ("never", 2)]
@@ -200,3 +204,40 @@ async def test_a_graphs_policy_holds_over_the_settings_and_a_runs_over_the_graph
 )
 def test_how_many_must_succeed(failures, tasks, least):
     assert needed(failures, tasks) == least
+
+
+@dataclass
+class Mortal(Durably):
+    """A run whose activities are executed by `worker`, which dies once; then by services that work."""
+
+    worker: Any = None
+
+    async def attempt(self, name: str, call: dict[str, Any]) -> dict[str, Any]:
+        if self.worker is not None:
+            calm, self.services = self.services, self.worker
+            try:
+                return await super().attempt(name, call)
+            except SimulatedCrash:
+                self.worker = None
+            finally:
+                self.services = calm
+        return await super().attempt(name, call)
+
+
+@pytest.mark.parametrize("when", When)
+@pytest.mark.parametrize("fan_out", ["always", "never"])
+async def test_a_crash_at_any_request_changes_nothing_of_what_is_given_up(fan_out, when):
+    for at in itertools.count(1):
+        memory = MemoryObjectStore()
+        faulty = FaultStore(memory, at=at, when=when, fault=crash)
+        graph = spreading(Work(1, asks=(2,)), 4)
+        worker = services_for(graph, objects=faulty, fan_out=fan_out)
+        run = Mortal(services_for(graph, objects=memory, fan_out=fan_out), worker=worker)
+        await run.start({"out": []}, fan_out=FanOutPolicy(failures="at_least:3"))
+        record = await run.carry(lambda _: "yes")
+        assert (record.status, await run.output()) == ("completed", {"out": [0, "yes", 3, 3]}), (at, record.error)
+        assert record.tasks_failed
+        assert len(await run.services.runs.failures("run")) == 1
+        if run.worker is not None:
+            assert at > 20  # every request had its turn
+            return

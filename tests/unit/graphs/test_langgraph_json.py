@@ -10,6 +10,7 @@ import pytest
 from durablegraph.errors import ConfigurationError
 from durablegraph.graphs.langgraph_json import read
 from durablegraph.graphs.sources import Source
+from durablegraph.model.fan_out import FanOutPolicy
 
 RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
 
@@ -67,6 +68,27 @@ def test_what_is_wrong_is_said(tmp_path: Path, content: Any, said: str) -> None:
     with pytest.raises(ConfigurationError, match=said) as error:
         read(written(tmp_path, content))
     assert str(tmp_path) in str(error.value)
+
+
+def test_a_graph_may_have_a_policy_for_fan_out(tmp_path: Path) -> None:
+    policy = {"when": "never", "width": 3, "failures": "at_least:80%"}
+    app = read(written(tmp_path, {"graphs": {"a": {"path": "./a.py:graph", "fan_out": policy}}}))
+    assert app.graphs["a"].fan_out == FanOutPolicy(when="never", width=3, failures="at_least:80%")
+
+
+@pytest.mark.parametrize(
+    ("policy", "said"),
+    [
+        ({"failures": "at_least:0"}, 'graph .a.: "fan_out" is wrong: failures is "at_least:0".*at_least:3'),
+        ({"failures": "at_least:101%"}, 'failures is "at_least:101%"'),
+        ({"width": 0}, "width is 0.*1 to 1000"),
+        ({"wide": 5}, "wide is 5.*Extra"),
+        ("always", 'fan_out is "always".*Expected an object'),
+    ],
+)
+def test_a_wrong_policy_is_said(tmp_path: Path, policy: Any, said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        read(written(tmp_path, {"graphs": {"a": {"path": "./a.py:graph", "fan_out": policy}}}))
 
 
 def test_a_missing_file_says_how_to_write_one(tmp_path: Path) -> None:
