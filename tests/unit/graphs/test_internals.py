@@ -14,7 +14,8 @@ from langgraph.errors import GraphDrained, NodeError
 from langgraph.graph import START, StateGraph
 from langgraph.managed import IsLastStep, RemainingSteps
 from langgraph.pregel import Pregel, _loop
-from langgraph.runtime import RunControl
+from langgraph.pregel._call import identifier
+from langgraph.runtime import RunControl, Runtime
 from langgraph.types import Command, Interrupt, Send, interrupt
 from typing_extensions import TypedDict, override
 
@@ -321,3 +322,64 @@ async def test_a_listener_is_told_what_a_commit_makes_before_it_is_saved_and_wha
     assert all(entry[0] == () and entry[1] in {"values", "checkpoints"} for entry in told if isinstance(entry, tuple))
     ours = [entry if isinstance(entry, str) else entry[2]["out"] for entry in told if entry[1] != "checkpoints"]
     assert ours == ["saving -1", [], "saving 0", ["a"], "saving 1", ["a", "a", "x"], "saving 2"]
+
+
+async def test_a_loop_s_tasks_get_the_control_that_is_set_while_it_loads_and_the_loop_keeps_its_own() -> None:
+    seen: list[Any] = []
+    inner_control, outer = RunControl(), RunControl()
+
+    class Setting(Watch):
+        @override
+        def loaded(self, config: Any, found: Any) -> Any:
+            if internals.namespace(config):
+                internals.set_control(config, outer)
+            return found
+
+    def first(_: Words, runtime: Runtime) -> Words:
+        seen.append(runtime.control)
+        inner_control.request_drain()
+        return {"out": ["first"]}
+
+    inner = chain(("first", first), ("second", says("second")))
+
+    async def call(_: Words) -> Words:
+        await inner.ainvoke({"out": []}, control=inner_control)
+        return {}
+
+    bound = chain(("call", call)).copy(update={"checkpointer": watched(InMemorySaver(), Setting())})
+    with pytest.raises(GraphDrained):
+        await bound.ainvoke({"out": []}, AT, durability="sync")
+    assert seen == [outer]
+    assert not outer.drain_requested
+
+
+def test_a_wrapped_node_is_looked_up_in_the_cache_under_the_name_of_its_own() -> None:
+    class Wrapper:
+        pass
+
+    for bound in (chain(("a", says("a"))).nodes["a"].bound, chain(("s", chain(("x", says("x"))))).nodes["s"].bound):
+        wrapper = Wrapper()
+        internals.same_identity(wrapper, bound)
+        assert identifier(wrapper) == identifier(bound)
+
+
+async def test_the_handler_of_a_subgraph_s_task_is_found_by_its_id_in_the_subgraph_s_namespace() -> None:
+    def fails(_: Any) -> Any:
+        raise ValueError("no")
+
+    def handler(_: Any, error: NodeError) -> Any:
+        return {"out": ["handled"]}
+
+    builder = StateGraph(Words)
+    builder.add_node("fails", fails, error_handler=handler)
+    builder.add_node("asks", lambda _: {"out": [interrupt("q")]})
+    builder.add_edge(START, "fails").add_edge(START, "asks")
+    inner: Any = builder.compile()
+    saver = InMemorySaver()
+    await chain(("sub", inner), checkpointer=saver).ainvoke({"out": []}, AT)
+    nested = [each for each in saver.list(AT) if internals.namespace(each.config)]
+    (found,) = [each for each in nested if any(write[1] == internals.ERROR for write in each.pending_writes or ())]
+    shown = internals.with_handlers_done(inner, found)
+    assert shown != found
+    assert [value for _, channel, value in shown.pending_writes or () if channel == "out"] == [["handled"]]
+    assert all(status.error is None for status in internals.statuses(shown.pending_writes).values())
