@@ -1,11 +1,15 @@
 """Fixtures that any test may ask for."""
 
 import pytest
+from hypothesis import settings
 
 from tests.support.azurite import azurite
 from tests.support.postgres import postgres
 
 __all__ = ["azurite", "postgres"]
+
+settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
+settings.load_profile("untimed")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
