@@ -311,7 +311,7 @@ def assert_same(driven: DrivenRun, plain: PlainRun) -> None:
     assert driven.status == ("failed" if plain.error else "completed"), driven.error
     assert (driven.error and driven.error[0]) == (plain.error and plain.error[0])
     assert driven.asked == [as_json(asked) for asked in plain.asked]
-    assert driven.stops == plain.stops
+    assert driven.stops == plain.stops, (driven.stops, plain.stops)
     if plain.error is None:
         assert without_chance(driven.output) == as_json(plain.output)
     assert history_as_json(driven.history) == history_as_json(plain.history)

@@ -17,7 +17,7 @@ from durablegraph.graphs.given_up import given_up
 from durablegraph.graphs.inside import Inside
 from durablegraph.graphs.internals import NULL_TASK_ID, Graph, namespace, statuses, upcoming
 from durablegraph.graphs.journal import COMMAND_STORED, GIVEN_UP_KEY, RUN_KEY
-from durablegraph.graphs.nested import has_declared
+from durablegraph.graphs.nested import has_declared, stops_inside
 from durablegraph.graphs.plan import Run, replay_bound, stop_after
 from durablegraph.graphs.run_scoped import dropped, untracked
 from durablegraph.graphs.saver_view import Fence, Writes
@@ -54,8 +54,10 @@ class Attempt(Watching):
         self.inside = self._inside(run)
 
     def _inside(self, run: Run) -> Inside | None:
-        """None where subgraphs are executed whole: when asked so, and in a run that travels in time."""
-        if not self._request.nested or run.addressed or run.replay is not None or not has_declared(self._graph):
+        """None where subgraphs are executed whole: when asked so, with breakpoints in them, and in time travel."""
+        if not self._request.nested or run.addressed or run.replay is not None:
+            return None
+        if not has_declared(self._graph) or stops_inside(self._graph):
             return None
         if isinstance(run.input, Command) and self._request.run_id is None:
             return None  # such a call cannot be repeated: a bare answer would answer the next question too

@@ -49,6 +49,16 @@ def has_declared(graph: Graph) -> bool:
     return any(is_declared(node.bound) for node in graph.nodes.values())
 
 
+def stops_inside(graph: Graph) -> bool:
+    """Whether a declared subgraph, at any depth, has static breakpoints.
+
+    Such a stop leaves no trace in storage. Where another subgraph is drained at the same moment, nothing would tell it
+    from a drain, and the next call would run past it: so these graphs take each super-step of theirs whole.
+    """
+    inner = [node.bound for node in graph.nodes.values() if is_declared(node.bound)]
+    return any(sub.interrupt_before_nodes or sub.interrupt_after_nodes or stops_inside(sub) for sub in inner)
+
+
 def graph_in(graph: Graph, namespace: str) -> Graph | None:
     """The graph that runs in a checkpoint namespace when each level of it is a declared subgraph, else None."""
     for part in namespace.split("|"):

@@ -4,6 +4,7 @@ import asyncio
 import operator
 from typing import Annotated, Any
 
+from langgraph.cache.memory import InMemoryCache
 from langgraph.channels.untracked_value import UntrackedValue
 from langgraph.errors import NodeError
 from langgraph.graph import END, START, StateGraph
@@ -51,14 +52,14 @@ def beside(**nodes: Any) -> Any:
     return builder.compile()
 
 
-def between(sub: Any, **options: Any) -> Any:
+def between(sub: Any, *, cache: Any = None, **options: Any) -> Any:
     """A node, the subgraph, and another node."""
     builder = log_graph("a", "b")
     builder.add_node("sub", sub, **options)
     builder.add_edge(START, "a")
     builder.add_edge("a", "sub")
     builder.add_edge("sub", "b")
-    return builder.compile()
+    return builder.compile(cache=cache)
 
 
 def asks(question: str) -> Any:
@@ -439,7 +440,7 @@ def nested_untracked_value():
 @case(later=({"log": []},))
 def nested_cached():
     """A subgraph's node with a cache policy, on two runs of the thread."""
-    return between(steps("s", 3), cache_policy=CachePolicy(key_func=lambda _: "same"))
+    return between(steps("s", 3), cache=InMemoryCache(), cache_policy=CachePolicy(key_func=lambda _: "same"))
 
 
 @case(input={"log": []}, answer=capital, asks=1)
