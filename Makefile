@@ -49,10 +49,12 @@ bench: $(VENV)/.test ## The benchmarks, with peers in the same run, and the page
 docs: $(VENV)/.test ## The generated reference pages
 	$(BIN)/python -m docs.generate
 
-conformance: $(VENV)/.test ## LangGraph's own tests through our super-steps: make conformance LANGGRAPH=DIR
+conformance: ## LangGraph's own tests through our super-steps: make conformance LANGGRAPH=DIR
 	@test -n "$(LANGGRAPH)" || { echo "Name an unpacked source distribution of langgraph: make conformance LANGGRAPH=DIR"; exit 1; }
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group conformance
-	$(BIN)/python -m tests.conformance.langgraph --upstream $(LANGGRAPH) --write docs/explanation/conformance.md
+	@test -x .venv-conformance/bin/python || $(PYTHON) -m venv .venv-conformance # where `langchain` is installed, nine tests see its version
+	.venv-conformance/bin/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
+	.venv-conformance/bin/python -m pip install --quiet --disable-pip-version-check --editable . --group conformance
+	.venv-conformance/bin/python -m tests.conformance.langgraph --upstream $(LANGGRAPH) --write docs/explanation/conformance.md
 
 proof: $(VENV)/.test ## Kill a run 25 times at random and judge how it ends: make proof [SEED=N] [KILLS=N]
 	$(BIN)/python -m proof $(if $(SEED),--seed $(SEED)) $(if $(KILLS),--kills $(KILLS))
@@ -65,4 +67,4 @@ test-host: $(VENV)/.test ## The tests and recordings on the host at FUNCTIONS_HO
 	$(BIN)/python -m tests.host $(ONLY)
 
 clean: ## Remove what was made
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist build
+	rm -rf $(VENV) .venv-conformance .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist build
