@@ -27,6 +27,7 @@ from docs.makers.planning_facts import (
     OF_DAY,
     OF_FAN_OUT,
     OF_STEP,
+    OF_TURN,
     OPERATIONS_OF_MESSAGE,
     OTHER_USD,
     PARTITION_ENTITIES,
@@ -158,7 +159,8 @@ def of_steps(load: Load, hub: Hub) -> Usage:
     plain = load.steps - load.fan_outs
     number = plain / hub.steps_per_activity + load.fan_outs * (chunks(load) + 1)
     ours = OF_ACTIVITY.times(plain / hub.steps_per_activity) + OF_STEP.times(plain)
-    ours += (OF_FAN_OUT + OF_CHUNK.times(chunks(load))).times(load.fan_outs)
+    turns = OF_TURN.times(load.width - chunks(load))
+    ours += (OF_FAN_OUT + OF_CHUNK.times(chunks(load)) + turns).times(load.fan_outs)
     return Usage(ours) + durable_share(number, executions=number / hub.steps_per_execution)
 
 

@@ -51,6 +51,9 @@ OF_ACTIVITY, OF_STEP = Requests(reads=1), Requests(writes=1)
 OF_CHUNK, OF_FAN_OUT = Requests(reads=3, writes=1), Requests(reads=3, writes=1, lists=1)
 """Counted: an activity that executes tasks, and the decision and the commit around all of them."""
 
+OF_TURN = Requests(reads=1, writes=1)
+"""Counted: each further task of such an activity, which takes its turn because only so many may be in flight."""
+
 MOST_CHUNKS = 50
 """Activities that the tasks of a fan-out are divided into at most."""
 
@@ -106,7 +109,8 @@ def _counted() -> Iterator[tuple[str, str, str]]:
     chunk = f"{OF_CHUNK.reads} reads, {OF_CHUNK.writes} write"
     around = f"{OF_FAN_OUT.reads} reads, {OF_FAN_OUT.writes} write, {OF_FAN_OUT.lists} listing"
     yield "an activity and its super-steps", "a read, and a write for each super-step", tests
-    yield "an activity of a fan-out", f"{chunk}; around all of them {around}", tests
+    turn = f"{OF_TURN.reads} read, {OF_TURN.writes} write for each further task of it"
+    yield "an activity of a fan-out", f"{chunk}; {turn}; around all of them {around}", tests
     yield "the timer of a day", f"{OF_DAY.reads} reads, {OF_DAY.lists} listings", tests
     yield "starts, ends, approvals, looks", "as on the page on costs", tests
 

@@ -80,6 +80,7 @@ def test_an_app_opens_the_account_and_the_container_of_its_settings(environment,
 
 def test_an_app_that_lacks_an_address_refuses_to_start_and_names_it(tmp_path):
     environment = {f"{NAME}{kind}ServiceUri": f"https://{kind}.example" for kind in ("blob", "table")}
+    (tmp_path / "langgraph.json").write_text('{"graphs": {"one": "./one.py:graph"}}')
     with pytest.raises(ConfigurationError, match="AzureWebJobsStorage__queueServiceUri missing"):
         open_services(Settings(), environment, tmp_path)
 
