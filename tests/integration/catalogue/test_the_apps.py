@@ -91,13 +91,8 @@ async def test_the_supervisor_has_the_last_word(case, model, tmp_path):
     run = await run_plainly(case, tmp_path / "ran")
 
     assert run.values["messages"][-1].text == "Both companies employ 68317 people."
-    assert in_order(run.ran)[""][0] == [
-        (1, ["supervisor"]),
-        (2, ["research_expert"]),
-        (3, ["supervisor"]),
-        (4, ["maths_expert"]),
-        (5, ["supervisor"]),
-    ]
+    # The supervisor is a subgraph, whose nodes leave the lines: it has the super-steps before, between and after these.
+    assert in_order(run.ran)[""][0] == [(2, ["research_expert"]), (4, ["maths_expert"])]
 
 
 @pytest.mark.parametrize("case", ["swarm"], indirect=True)

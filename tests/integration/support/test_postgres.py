@@ -11,7 +11,7 @@ def test_a_private_server_serves_langgraphs_saver(postgres: str) -> None:
     saver = pytest.importorskip("langgraph.checkpoint.postgres").PostgresSaver
     with saver.from_conn_string(postgres) as opened:
         opened.setup()
-        assert list(opened.list(None)) == []
+        assert list(opened.list({"configurable": {"thread_id": "nobody's"}})) == []
 
 
 @pytest.mark.skipif(private.why_not() is not None, reason=str(private.why_not()))
