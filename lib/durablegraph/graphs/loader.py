@@ -1,8 +1,10 @@
 """Makes a compiled graph of what ``langgraph.json`` or the app's code names."""
 
+import hashlib
 import importlib
 import importlib.util
 import inspect
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -85,12 +87,19 @@ def _from_file(file: Path, folder: Path) -> ModuleType:
         spec = importlib.util.find_spec(known) if _importable(known) else None
         if spec is not None and spec.origin and Path(spec.origin).resolve() == file:
             return importlib.import_module(known)
-    alone = known or file.stem
-    if alone in sys.modules and getattr(sys.modules[alone], "__file__", None) != str(file):
-        alone = f"durablegraph_app_{alone.replace('.', '_')}"
-    if alone in sys.modules:
-        return sys.modules[alone]
-    return _executed(alone, file)
+    name = next(name for name in _names(known or file.stem, file) if _is_free(name, file))
+    return sys.modules.get(name) or _executed(name, file)
+
+
+def _names(dotted: str, file: Path) -> tuple[str, ...]:
+    """What a file is imported as, in order: by its own name; where another file has that, by a name of no other's."""
+    ours = f"durablegraph_app_{dotted.replace('.', '_')}"
+    return (dotted, ours, f"{ours}_{hashlib.sha256(os.fsencode(file)).hexdigest()[:16]}")
+
+
+def _is_free(name: str, file: Path) -> bool:
+    module = sys.modules.get(name)
+    return module is None or getattr(module, "__file__", None) == str(file)
 
 
 def _dotted(file: Path, folder: Path) -> str | None:

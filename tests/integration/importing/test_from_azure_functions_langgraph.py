@@ -24,8 +24,7 @@ def make():
 OPTIONS = {"api_version": "2023-11-03"}
 
 
-# Not with a delta channel: under load its saver was seen to list 5 of a thread's 13 checkpoints.
-@pytest.mark.parametrize("name", ["one_interrupt", "parallel_interrupts"])
+@pytest.mark.parametrize("name", ["one_interrupt", "parallel_interrupts", "delta_channel"])
 async def test_threads_of_its_blob_saver_are_imported(name, azurite, bring, app, tmp_path):
     container = f"afl-{uuid.uuid4().hex}"
     client = ContainerClient.from_connection_string(azurite, container, **OPTIONS)

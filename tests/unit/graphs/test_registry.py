@@ -19,7 +19,9 @@ from langgraph.pregel import Pregel
 from typing_extensions import TypedDict
 
 from durablegraph.errors import ConfigurationError, NotFound
+from durablegraph.graphs.loader import imported
 from durablegraph.graphs.registry import Registry
+from durablegraph.graphs.sources import Source
 from tests.unit.graphs.driving import Words
 
 SOURCE = """
@@ -86,6 +88,13 @@ async def test_a_file_whose_name_is_a_known_modules_is_still_itself(app: Any) ->
     registry = app({"json": "./json.py:graph"}, {"json.py": SOURCE})
     assert await (await registry.load("json")).graph.ainvoke({}) == {"name": "hello"}
     assert json.loads("1") == 1
+
+
+async def test_files_of_one_name_in_three_folders_are_each_themselves(tmp_path: Path, app: Any) -> None:
+    folders = ("one", "two", "three")
+    app({"g": "./one/same.py:graph"}, {f"{name}/same.py": f"folder = {name!r}" for name in folders})
+    found = [imported("graph 'g'", Source("./same.py", "folder"), tmp_path / name) for name in folders]
+    assert found == list(folders)
 
 
 async def test_variables_are_set_before_a_graph_is_imported_and_never_override(
