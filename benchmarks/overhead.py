@@ -9,10 +9,8 @@ import contextlib
 import logging
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 from dbos import DBOS
 from durabletask import client, worker
@@ -20,6 +18,7 @@ from durabletask.testing import create_test_backend
 
 from benchmarks.apps.loop.loop import step
 from benchmarks.host_throughput import of_graph, of_plain
+from benchmarks.peers import dbos_on_sqlite
 from benchmarks.report import Report, spread
 from benchmarks.serving import free_port, host
 
@@ -74,16 +73,7 @@ def durabletask_case(steps: int) -> Iterator[Case]:
 @contextlib.contextmanager
 def dbos_case(steps: int) -> Iterator[Case]:
     """Milliseconds a super-step of the graph's loop as a DBOS workflow on SQLite, the node as a step."""
-    with tempfile.TemporaryDirectory() as folder:
-        address = f"sqlite:///{Path(folder) / 'dbos.db'}"
-        DBOS(
-            config={
-                "name": "overhead",
-                "system_database_url": address,
-                "run_admin_server": False,
-                "log_level": "ERROR",
-            }
-        )
+    with dbos_on_sqlite("overhead"):
 
         @DBOS.step()
         def durable_node(state: dict[str, int]) -> dict[str, int]:
@@ -103,7 +93,6 @@ def dbos_case(steps: int) -> Iterator[Case]:
             return (time.perf_counter() - began) / steps * 1000
 
         yield run
-        DBOS.destroy()
 
 
 def main(steps: int, rounds: int) -> int:

@@ -49,19 +49,31 @@ def durablegraph() -> Iterator[Run]:
 
 
 @contextlib.contextmanager
-def dbos() -> Iterator[Run]:
-    """DBOS, a library: a workflow of five steps on SQLite, called in this process."""
+def dbos_on_sqlite(name: str) -> Iterator[None]:
+    """DBOS set up on a SQLite file of its own; functions may be decorated, then `DBOS.launch()` is the caller's."""
     from dbos import DBOS
 
     with tempfile.TemporaryDirectory() as folder:
         DBOS(
             config={
-                "name": "five-steps",
+                "name": name,
                 "system_database_url": f"sqlite:///{Path(folder) / 'dbos.db'}",
                 "run_admin_server": False,
                 "log_level": "ERROR",
             }
         )
+        try:
+            yield
+        finally:
+            DBOS.destroy(destroy_registry=True)
+
+
+@contextlib.contextmanager
+def dbos() -> Iterator[Run]:
+    """DBOS, a library: a workflow of five steps on SQLite, called in this process."""
+    from dbos import DBOS
+
+    with dbos_on_sqlite("five-steps"):
 
         @DBOS.step()
         def one(n: int) -> int:
@@ -78,10 +90,7 @@ def dbos() -> Iterator[Run]:
             assert five() == STEPS
 
         DBOS.launch()
-        try:
-            yield run
-        finally:
-            DBOS.destroy(destroy_registry=True)
+        yield run
 
 
 @contextlib.contextmanager
