@@ -6,7 +6,6 @@ from pathlib import Path
 
 from durablegraph import opening
 from durablegraph import settings as settings_module
-from durablegraph.storage.encryption.opening import protected
 from durablegraph.storage.rebuilding import Rebuilt, rebuild_lists
 
 
@@ -17,8 +16,7 @@ def rebuild(folder: Path) -> Rebuilt:
 
 async def _rebuild(folder: Path) -> Rebuilt:
     settings = settings_module.load()
-    stored = opening.stored_objects(settings, os.environ, folder)
-    objects = protected(stored, opening.ring_of(settings), reads_plaintext=settings.encryption_read_plaintext)
+    objects = opening.seen_by_app(settings, opening.stored_objects(settings, os.environ, folder))
     try:
         return await rebuild_lists(objects)
     finally:

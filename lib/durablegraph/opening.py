@@ -123,8 +123,16 @@ def services_on(chosen: Configuration, objects: ObjectStore) -> Services:
 
 def objects_of(chosen: Configuration) -> ObjectStore:
     """The app's objects as its code sees them."""
-    stored = _stored(chosen.settings, chosen.connection)
-    return protected(stored, chosen.ring, reads_plaintext=chosen.settings.encryption_read_plaintext)
+    return _seen(chosen.settings, objects_on(chosen.settings, chosen.connection), chosen.ring)
+
+
+def seen_by_app(settings: Settings, stored: ObjectStore) -> ObjectStore:
+    """Stored objects as the code of an app with these settings sees them; raises ConfigurationError for its keys."""
+    return _seen(settings, stored, ring_of(settings))
+
+
+def _seen(settings: Settings, stored: ObjectStore, ring: KeyRing | None) -> ObjectStore:
+    return protected(stored, ring, reads_plaintext=settings.encryption_read_plaintext)
 
 
 def item_store(objects: ObjectStore, graphs: Registry) -> ItemStore:
@@ -139,10 +147,11 @@ def item_store(objects: ObjectStore, graphs: Registry) -> ItemStore:
 
 def stored_objects(settings: Settings, environment: Mapping[str, str], folder: Path) -> ObjectStore:
     """The app's objects as they are stored, perhaps encrypted, below its prefix."""
-    return _stored(settings, _connection(settings, environment, folder))
+    return objects_on(settings, _connection(settings, environment, folder))
 
 
-def _stored(settings: Settings, connection: Connection) -> ObjectStore:
+def objects_on(settings: Settings, connection: Connection) -> ObjectStore:
+    """What a connection holds below the app's prefix."""
     objects: ObjectStore = open_store(connection)
     return PrefixedStore(objects, settings.prefix) if settings.prefix else objects
 

@@ -35,11 +35,7 @@ async def _nothing(run_id: str) -> None:
 
 def told(report: Report) -> str:
     """What a person reads: a line for each kind."""
-    lines = [
-        f"{count} {kind} ({report.objects[kind]} objects, {report.size[kind]} bytes)"
-        for kind, count in sorted(report.finds.items())
-    ]
-    return "\n".join([f"{report.keys} keys listed. A round would remove:", *(lines or ["nothing"])])
+    return "\n".join([f"{report.keys} keys listed. A round would remove:", *(report.kinds() or ["nothing"])])
 
 
 def ask_host(url: str, key: str | None) -> None:

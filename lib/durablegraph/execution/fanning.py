@@ -114,7 +114,7 @@ async def run_chunk(services: Services, call: TasksCall, now: datetime) -> dict[
     mine = await _chunk(loaded, saver, head, call)
     if mine is None:
         return {"done": 0}
-    ended = await _failed(services, call) if raised else frozenset()
+    ended = await services.runs.failed(call.run_id, call.cursor.checkpoint) if raised else frozenset()
     apart = Apart(services, loaded, saver, Due(request, call.cursor), now)
     try:
         return {"done": await _execute(apart, mine, call, ended)}
@@ -124,14 +124,8 @@ async def run_chunk(services: Services, call: TasksCall, now: datetime) -> dict[
         return {"done": 0}  # what has not finished in time is left to the commit, which has a budget of its own
 
 
-async def _failed(services: Services, call: TasksCall) -> frozenset[str]:
-    """The last parts of the keys of tasks that an earlier delivery, or a sibling's activity, saw fail in this run."""
-    keys = await services.runs.failures(call.run_id, call.cursor.checkpoint or "")
-    return frozenset(key.rsplit("/", 1)[-1] for key in keys)
-
-
 async def _execute(apart: Apart, mine: Found, call: TasksCall, ended: frozenset[str]) -> int:
-    """How many tasks have finished; those that `ended` by failing are not executed again."""
+    """How many tasks have finished; those that `ended` by failing, here before or elsewhere, do not run again."""
     if not call.at_once:
         if any(key_part(task) in ended for task in mine.chunk.ids):
             return 0

@@ -94,8 +94,7 @@ async def _standing(apart: Apart, request: StepRequest) -> CheckpointTuple | Non
 
 async def _lost(apart: Apart, head: CheckpointTuple, tasks: Sequence[PendingTask]) -> list[str]:
     """The ids of the tasks that failed for good; one that finished nevertheless, in another delivery, did not."""
-    keys = await apart.services.runs.failures(apart.due.request.run_id, head.checkpoint["id"])
-    failed = {key.rsplit("/", 1)[-1] for key in keys}
+    failed = await apart.services.runs.failed(apart.due.request.run_id, head.checkpoint["id"])
     before = given_up(head)
     return [task.id for task in tasks if key_part(task.id) in failed and (not task.done or task.id in before)]
 

@@ -11,16 +11,16 @@ from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 
 from durablegraph.graphs.contract import Chunk, PendingTask
 from durablegraph.graphs.describe import describe
+from durablegraph.graphs.fanout import chunk_of
 from durablegraph.graphs.internals import Graph, sends_in, with_sends_blanked
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A chunk and the nodes of its tasks. `head` is the id of the checkpoint that they belong to."""
+    """A chunk and the nodes of its tasks."""
 
     chunk: Chunk
     nodes: tuple[str, ...]
-    head: str
 
     @property
     def names(self) -> frozenset[str]:
@@ -44,9 +44,7 @@ async def chunk_at(
     outcome = await describe(made, saver, head.config["configurable"]["thread_id"], head=shown)
     edges = [task for task in outcome.tasks if task.send is None]
     own = [*(task for task in outcome.tasks if task.send is not None), *_within(edges, first, last, before=len(sends))]
-    ids = tuple(task.id for task in own)
-    chunk = Chunk(ids=ids, sends=tuple(ours), fence=tuple(edge.id for edge in edges if edge.id not in ids))
-    return Found(chunk, tuple(task.name for task in own), head.checkpoint["id"])
+    return Found(chunk_of(own, [edge.id for edge in edges]), tuple(task.name for task in own))
 
 
 def _within(edges: list[PendingTask], first: int, last: int, *, before: int) -> list[PendingTask]:
@@ -57,10 +55,7 @@ def _within(edges: list[PendingTask], first: int, last: int, *, before: int) -> 
 def one_by_one(chunk: Chunk) -> list[Chunk]:
     """The tasks of a chunk as chunks of their own, in their order."""
     edges = chunk.ids[len(chunk.sends) :]
-    made = [Chunk(ids=(task,), sends=(at,), fence=(*chunk.fence, *edges)) for task, at in _sent(chunk)]
+    sent = zip(chunk.ids, chunk.sends, strict=False)
+    made = [Chunk(ids=(task,), sends=(at,), fence=(*chunk.fence, *edges)) for task, at in sent]
     others = [(edge, tuple(other for other in edges if other != edge)) for edge in edges]
     return [*made, *(Chunk(ids=(edge,), fence=(*chunk.fence, *rest)) for edge, rest in others)]
-
-
-def _sent(chunk: Chunk) -> list[tuple[str, int]]:
-    return list(zip(chunk.ids, chunk.sends, strict=False))

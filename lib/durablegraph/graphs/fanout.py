@@ -54,10 +54,11 @@ def chunks(tasks: Sequence[PendingTask], size: int = 1) -> tuple[Chunk, ...]:
     """The tasks that are not finished, `size` at a time, in LangGraph's order."""
     waiting = [task for task in tasks if not task.done]
     edges = [task.id for task in tasks if task.send is None]
-    return tuple(_chunk(waiting[at : at + size], edges) for at in range(0, len(waiting), size))
+    return tuple(chunk_of(waiting[at : at + size], edges) for at in range(0, len(waiting), size))
 
 
-def _chunk(ours: Sequence[PendingTask], edges: Sequence[str]) -> Chunk:
+def chunk_of(ours: Sequence[PendingTask], edges: Sequence[str]) -> Chunk:
+    """The chunk of these tasks; `edges` are the ids of all tasks of the super-step that edges made."""
     ids = tuple(task.id for task in ours)
     return Chunk(
         ids=ids,

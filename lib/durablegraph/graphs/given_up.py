@@ -6,19 +6,19 @@ answers another task's question, a second delivery, a look from outside.
 
 from collections.abc import Collection
 from typing import Any
-from uuid import NAMESPACE_OID, uuid5
 
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 
 from durablegraph.graphs.internals import Graph, with_handlers_done, with_tasks_done
-from durablegraph.graphs.journal import GIVEN_UP, marked, without_ours
+from durablegraph.graphs.journal import GIVEN_UP, mark_task, marked, without_ours
 
 
 async def give_up(saver: BaseCheckpointSaver[Any], head: CheckpointTuple, tasks: Collection[str]) -> None:
     """Store that the super-step after `head` goes on without these tasks. The same call again changes nothing."""
     if tasks:
-        owner = str(uuid5(NAMESPACE_OID, f"{GIVEN_UP}/{'/'.join(sorted(tasks))}"))
-        await saver.aput_writes(head.config, [(GIVEN_UP, task) for task in sorted(tasks)], owner)
+        named = sorted(tasks)
+        marks = [(GIVEN_UP, task) for task in named]
+        await saver.aput_writes(head.config, marks, mark_task(GIVEN_UP, "/".join(named)))
 
 
 def given_up(head: CheckpointTuple) -> frozenset[str]:

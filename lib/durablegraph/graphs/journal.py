@@ -30,9 +30,9 @@ GIVEN_UP = "__durablegraph_given_up__"
 _OURS = frozenset((COMMAND_STORED, ANSWERED, STOPPED, GIVEN_UP))
 
 
-def mark_task(mark: str, run_id: str) -> str:
-    """The task id under which a mark of a run is stored: no task has it."""
-    return str(uuid5(NAMESPACE_OID, f"{mark}/{run_id}"))
+def mark_task(mark: str, of: str) -> str:
+    """The task id under which a mark of a run, or of tasks, is stored: no task has it."""
+    return str(uuid5(NAMESPACE_OID, f"{mark}/{of}"))
 
 
 def without_ours(found: CheckpointTuple) -> CheckpointTuple:

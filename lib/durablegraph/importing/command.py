@@ -20,10 +20,7 @@ from durablegraph.model.records import ThreadRecord
 from durablegraph.settings import Settings
 from durablegraph.storage.checkpoints import BlobCheckpointSaver
 from durablegraph.storage.connections import SqliteConnection, string_connection
-from durablegraph.storage.encryption.opening import protected
 from durablegraph.storage.objects import ObjectStore
-from durablegraph.storage.opening import open_store
-from durablegraph.storage.prefixed import PrefixedStore
 from durablegraph.storage.runs import RunStore
 
 
@@ -136,9 +133,8 @@ def _target(wanted: Wanted, settings: Settings, environment: Mapping[str, str], 
             if kind == "sqlite"
             else string_connection(wanted.target, container=settings.container)
         )
-        objects = open_store(connection)
-        objects = PrefixedStore(objects, settings.prefix) if settings.prefix else objects
-    return protected(objects, opening.ring_of(settings), reads_plaintext=settings.encryption_read_plaintext)
+        objects = opening.objects_on(settings, connection)
+    return opening.seen_by_app(settings, objects)
 
 
 def _only_graph(folder: Path) -> str | None:

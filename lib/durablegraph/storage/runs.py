@@ -139,6 +139,10 @@ class RunStore:
         prefix = run_key(run_id, f"failures/{checkpoint}/" if checkpoint else "failures/")
         return [entry.key async for entry in self._store.list(prefix, limit=MOST_FAILURES)]
 
+    async def failed(self, run_id: str, checkpoint: str) -> frozenset[str]:
+        """The tasks that failed in the super-step after this checkpoint, each as `key_part` makes it."""
+        return frozenset(key.rsplit("/", 1)[-1] for key in await self.failures(run_id, checkpoint))
+
     async def failures_at(self, keys: Sequence[str]) -> list[RunFailure]:
         """The failures of which these are keys."""
         return [found.value for key in keys if (found := await self._failures.load(key))]

@@ -4,7 +4,7 @@ from typing import Final
 
 from durablegraph.model.records import Listed, RunRecord, ScheduleRecord, ThreadRecord
 from durablegraph.model.status import RunStatus, ScheduleStatus, ThreadStatus
-from durablegraph.storage.indexes.index import Kind
+from durablegraph.storage.indexes.index import Kind, Record
 
 _LONGEST_MESSAGE: Final = 500
 _LISTED: Final = frozenset(Listed.model_fields) | {"run_id", "thread_id", "step", "next", "error"}
@@ -26,10 +26,6 @@ def _brief_thread(thread: ThreadRecord) -> ThreadRecord:
     return thread.model_copy(update={"turn": 0})
 
 
-def _shorter_thread(thread: ThreadRecord) -> ThreadRecord:
-    return thread.model_copy(update={"metadata": {}})
-
-
 def _brief_schedule(schedule: ScheduleRecord) -> ScheduleRecord:
     """What filters compare: the rest changes with every run, and is read where a list shows it."""
     return ScheduleRecord(
@@ -43,8 +39,8 @@ def _brief_schedule(schedule: ScheduleRecord) -> ScheduleRecord:
     )
 
 
-def _shorter_schedule(schedule: ScheduleRecord) -> ScheduleRecord:
-    return schedule.model_copy(update={"metadata": {}})
+def _without_metadata(record: Record) -> Record:
+    return record.model_copy(update={"metadata": {}})
 
 
 RUNS: Final = Kind(
@@ -63,7 +59,7 @@ THREADS: Final = Kind(
     statuses=tuple(ThreadStatus),
     live=frozenset(),
     brief=_brief_thread,
-    shorter=_shorter_thread,
+    shorter=_without_metadata,
 )
 
 SCHEDULES: Final = Kind(
@@ -72,6 +68,6 @@ SCHEDULES: Final = Kind(
     statuses=tuple(ScheduleStatus),
     live=frozenset(),
     brief=_brief_schedule,
-    shorter=_shorter_schedule,
+    shorter=_without_metadata,
     by_thread=True,
 )

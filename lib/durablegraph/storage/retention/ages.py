@@ -11,7 +11,6 @@ from durablegraph.storage.documents import Documents
 from durablegraph.storage.objects import ObjectEntry
 from durablegraph.storage.retention.erasing import ERASURES, erase_run, erase_thread, resume_erasure
 from durablegraph.storage.retention.finds import (
-    OVERLAP,
     Find,
     Looked,
     Retention,
@@ -85,8 +84,7 @@ async def threads(retention: Retention, after: str | None, times: Times) -> Asyn
 async def _thread(retention: Retention, entry: ObjectEntry, times: Times) -> Find | None:
     policy = retention.policy
     ends = policy.may_end_thread(entry.modified, times.now)
-    is_new = times.before is None or entry.modified > times.before - OVERLAP
-    if not ends and not (policy.keep_last and is_new):
+    if not ends and not (policy.keep_last and times.is_new(entry)):
         return None
     stored = await Documents(retention.objects, ThreadRecord).load(entry.key)
     if stored is None or is_active(stored.value):

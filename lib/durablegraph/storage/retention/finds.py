@@ -57,6 +57,10 @@ class Times:
     began: datetime
     before: datetime | None = None
 
+    def is_new(self, entry: ObjectEntry, age: timedelta = timedelta()) -> bool:
+        """Whether the round before could not judge what was written then, because it has to be of an `age`."""
+        return self.before is None or entry.modified > self.before - age - OVERLAP
+
 
 OVERLAP: Final = timedelta(hours=1)
 """Clocks of app and store may differ by as much."""

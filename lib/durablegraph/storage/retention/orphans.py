@@ -16,7 +16,6 @@ from functools import partial
 from durablegraph.storage.checkpoints import BlobCheckpointSaver, names
 from durablegraph.storage.objects import ObjectEntry
 from durablegraph.storage.retention.finds import (
-    OVERLAP,
     Find,
     Looked,
     Retention,
@@ -51,7 +50,7 @@ async def markers(retention: Retention, after: str | None, times: Times) -> Asyn
     """Markers of runs without their twin among the log's own objects: their writer died between the two."""
     async for entry in retention.objects.list("r/", start_after=after):
         find = None
-        if retention.policy.is_past_grace(entry, times.now) and _is_new(retention, [entry], times):
+        if retention.policy.is_past_grace(entry, times.now) and times.is_new(entry, retention.policy.grace):
             _, run, path = entry.key.split("/", 2)
             if await retention.objects.get(f"d/{path}/{names.RUNS}/{run}") is None:
                 find = found(_KIND, entry.key, [entry], partial(remove_unchanged, retention.objects, [entry]))
@@ -99,17 +98,10 @@ async def _look(log: _Log, head: ObjectEntry | None, times: Times) -> Find | Non
             return None
     elif not policy.is_past_grace(head, now):
         return None  # somebody works there: a moved head would cost a super-step
-    elif not _is_new(log.retention, [head, *(entry for entry in aged if not log.is_marker(entry))], times):
+    elif not any(times.is_new(entry, policy.grace) for entry in (head, *aged) if not log.is_marker(entry)):
         return None
     orphans = await log.orphans(now, move=False)
     return found(_KIND, log.path, orphans, partial(log.remove, now)) if orphans else None
-
-
-def _is_new(retention: Retention, entries: Sequence[ObjectEntry], times: Times) -> bool:
-    """Whether the round before could not judge these yet; clocks of app and store may differ by an hour."""
-    if times.before is None:
-        return True
-    return any(entry.modified > times.before - retention.policy.grace - OVERLAP for entry in entries)
 
 
 class _Heads:

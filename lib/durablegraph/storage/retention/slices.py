@@ -80,13 +80,16 @@ class Report:
         self.objects[find.kind] += find.objects
         self.size[find.kind] += find.size
 
-    def line(self) -> str:
-        """The whole in one line."""
-        told = [
+    def kinds(self) -> list[str]:
+        """What a person reads of each kind."""
+        return [
             f"{count} {kind} ({self.objects[kind]} objects, {self.size[kind]} bytes)"
             for kind, count in sorted(self.finds.items())
         ]
-        return f"{self.keys} keys listed: {', '.join(told) or 'nothing'}"
+
+    def line(self) -> str:
+        """The whole in one line."""
+        return f"{self.keys} keys listed: {', '.join(self.kinds()) or 'nothing'}"
 
 
 async def retain(
