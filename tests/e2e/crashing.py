@@ -13,7 +13,7 @@ from langchain_core.runnables import RunnableConfig
 
 from durablegraph import BlobCheckpointSaver
 from tests.support.catalogue_graphs.case import Case
-from tests.support.drive import Client, DrivenRun, Host, make_app
+from tests.support.drive import Client, DrivenRun, Host, Spawn, cold, make_app
 from tests.support.plain import CheckpointFacts, Execution, PlainRun, compiled, executions, history_of
 
 THREAD = "thread"
@@ -46,7 +46,7 @@ class Survivor:
     """One run of a case on a host of its own, in a folder of its own.
 
     `crash` is the hook's moment. With `again` every restarted host is killed at that moment too. `served` is the module
-    that has the case's graph, `settings` are further environment variables.
+    that has the case's graph, `settings` are further environment variables, `starter` makes the host's processes.
     """
 
     case: Case
@@ -57,18 +57,27 @@ class Survivor:
     connection: str | None = None
     served: str = "served_shipped"
     settings: Mapping[str, str] = field(default_factory=dict)
+    starter: Spawn = cold
     deaths: list[Death] = field(default_factory=list)
     host: Host = field(init=False)
 
     def __post_init__(self) -> None:
         environment = {**self.settings, "CRASH_COUNTS": str(self.folder / "counts")}
         if not self.again:
-            environment["CRASH_ONCE"] = str(self.folder / "crashed")
+            environment["CRASH_ONCE"] = str(self._mark)
         if self.connection:
             environment |= {"AzureWebJobsStorage": self.connection, "DURABLEGRAPH_CONTAINER": self.container}
-        self.host = Host(
-            make_app(self.folder / "app", [self.case.name], served=self.served), environment, workers=self.workers
-        )
+        app = make_app(self.folder / "app", [self.case.name], served=self.served)
+        self.host = Host(app, environment, workers=self.workers, starter=self.starter)
+
+    @property
+    def struck(self) -> bool:
+        """Whether the moment came, be it when nobody asked for anything any more. Not told with `again`."""
+        return self._mark.exists()
+
+    @property
+    def _mark(self) -> Path:
+        return self.folder / "crashed"
 
     @property
     def container(self) -> str:

@@ -14,11 +14,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import httpx
 
@@ -28,6 +29,8 @@ from tests.support.plain import CheckpointFacts, PlainRun, without_chance
 
 ROOT = Path(__file__).resolve().parents[2]
 CRASH_HOOK = ROOT / "tests" / "support" / "crash_hook"
+IMPORT_PATH = os.pathsep.join((str(CRASH_HOOK), str(ROOT), str(ROOT / "lib")))
+"""The PYTHONPATH of a host under test: it has the hook and the tests' graphs."""
 START_SECONDS = 60
 STOP_SECONDS = 30
 RUN_SECONDS = 90
@@ -55,6 +58,29 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+class Life(Protocol):
+    """A process that was started: as much of `subprocess.Popen` as a host needs."""
+
+    pid: int
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float) -> int: ...
+
+
+Spawn = Callable[[Sequence[str], Mapping[str, str], Path, Path], Life]
+"""Starts ``durablegraph ARGUMENTS`` with an environment, in a folder, its output appended to a file."""
+
+
+def cold(arguments: Sequence[str], environment: Mapping[str, str], folder: Path, log: Path) -> Life:
+    """The command as a user gives it: a new interpreter."""
+    command = [sys.executable, "-m", "durablegraph.cli", *arguments]
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            command, env=environment, stdout=output, stderr=output, start_new_session=True, cwd=folder
+        )
+
+
 @dataclass(slots=True)
 class Host:
     """``durablegraph dev`` on an app, in a process group of its own. A context manager; `start` may follow `kill`.
@@ -67,7 +93,8 @@ class Host:
     workers: int = 1
     arguments: tuple[str, ...] = ()
     port: int = field(default_factory=free_port)
-    process: subprocess.Popen[bytes] | None = None
+    starter: Spawn = cold
+    process: Life | None = None
 
     @property
     def url(self) -> str:
@@ -94,19 +121,16 @@ class Host:
         self.executions.mkdir(exist_ok=True)
         environment = {
             **os.environ,
-            "PYTHONPATH": os.pathsep.join((str(CRASH_HOOK), str(ROOT), str(ROOT / "lib"))),
+            "PYTHONPATH": IMPORT_PATH,
             "EXECUTIONS": str(self.executions),
             "EXPENSE_LEDGER": str(self.app / "ledger.db"),
             "TOOL_AGENT_MODEL": "local",
             **self.environment,
             **more,
         }
-        command = [sys.executable, "-m", "durablegraph.cli", "dev", "--app", str(self.app), "--port", str(self.port)]
-        command += ["--no-reload", "--workers", str(self.workers), *self.arguments]
-        with (self.app / "host.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                command, env=environment, stdout=log, stderr=log, start_new_session=True, cwd=self.app
-            )
+        arguments = ["dev", "--app", str(self.app), "--port", str(self.port)]
+        arguments += ["--no-reload", "--workers", str(self.workers), *self.arguments]
+        self.process = self.starter(arguments, environment, self.app, self.app / "host.log")
 
     def start(self, **more: str) -> None:
         """Start the process and return when it is ready."""
@@ -120,10 +144,14 @@ class Host:
 
     def ready(self) -> bool:
         """Whether the host says that it runs."""
+        asking = HTTPConnection("127.0.0.1", self.port, timeout=5)  # httpx reads all certificates first: 30 ms a look
         try:
-            return httpx.get(f"{self.url}/admin/host/status", timeout=5).json().get("state") == "Running"
-        except (httpx.HTTPError, ValueError):
+            asking.request("GET", "/admin/host/status")
+            return json.loads(asking.getresponse().read()).get("state") == "Running"
+        except (OSError, HTTPException, ValueError):
             return False
+        finally:
+            asking.close()
 
     @property
     def alive(self) -> bool:
