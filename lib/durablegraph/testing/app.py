@@ -3,7 +3,7 @@
 import json
 import tempfile
 import uuid
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -134,15 +134,25 @@ class DurableApp:
         return self._thread.call(self._living.request(method, path, **given))
 
     def activity(self, name: str, given: Any = None) -> Any:
-        """Run an activity by itself; its result. Raises WrongEnd with its traceback when it fails."""
-        function = self._living.host.find(name, "activity")
+        """Run an activity by itself; its result. Raises WrongEnd with its traceback when it fails.
+
+        HostDied when an ordered crash came meanwhile.
+        """
+        host = self._living.host
+        function = host.find(name, "activity")
         inputs = {function.trigger.name: Datum("string", json.dumps(given))}
-        return self._value(name, Invocation(uuid.uuid4().hex, function.name, "activity", inputs))
+        call = Invocation(uuid.uuid4().hex, function.name, "activity", inputs)
+        result = self._ran(name, lambda: host.call(call))
+        return None if result.output is None or result.output.kind == "none" else json.loads(result.output.value)
 
     def trigger(self, name: str) -> None:
-        """Run a timer function as if it were due. Timer functions do not run by themselves here."""
-        function = self._living.host.find(name, "timer")
-        self._value(name, self._living.host.run_timer(function, self._living.clock.now()))
+        """Run a timer function as if it were due. Timer functions do not run by themselves here.
+
+        Raises WrongEnd with its traceback when it fails, HostDied when an ordered crash came meanwhile.
+        """
+        host, now = self._living.host, self._living.clock.now()
+        function = host.find(name, "timer")
+        self._ran(name, lambda: host.run_timer(function, now))
 
     # -- trouble ---------------------------------------------------------------------------------------------------
     def crash(self, at: Moment | None = None) -> None:
@@ -196,18 +206,11 @@ class DurableApp:
         """Each turn in the file, and each beginning of it, is answered by this app as it was. See `assert_replays`."""
         self._thread.call(replay(self._living, read_turns(Path(file)), Path(file)))
 
-    def _value(self, name: str, work: Any) -> Any:
-        async def run() -> InvocationResult:
-            result: InvocationResult = await (self._living.host.call(work) if isinstance(work, Invocation) else work)
-            await self._living.settle()
-            return result
-
-        result = self._thread.call(run())
+    def _ran(self, name: str, work: Callable[[], Awaitable[InvocationResult]]) -> InvocationResult:
+        result = self._thread.call(self._living.heard(work, f"ran {name}"))
         if result.error is not None:
             raise WrongEnd(f"{name} failed: {result.error.message}\n{result.error.stack}")
-        if result.output is None or result.output.kind == "none":
-            return None
-        return json.loads(result.output.value)
+        return result
 
     async def _crash_now(self) -> None:
         await self._living.revive()

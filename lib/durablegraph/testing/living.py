@@ -198,10 +198,17 @@ class LivingApp:
         """An HTTP request to the app's functions. Raises HostDied."""
         transport = httpx.ASGITransport(app=self.host.front)
         async with httpx.AsyncClient(transport=transport, base_url=self.address) as client:
-            answered = await self._alive(client.request(method, path, **given), time.monotonic() + self.options.limit)
+            return await self.heard(lambda: client.request(method, path, **given), f"handled {method} {path}")
+
+    async def heard(self, work: Callable[[], Awaitable[Result]], told: str) -> Result:
+        """What `work` of the app's, which a test waits for, comes to, when all that follows has happened.
+
+        Raises HostDied when that is never heard; `told` says what the host did, as in "ran sweep".
+        """
+        answered = await self._alive(work(), time.monotonic() + self.options.limit)
         await self.settle()
         if answered is None:
-            raise HostDied(f"The host died while it handled {method} {path}, as ordered; it runs again. Ask again.")
+            raise HostDied(f"The host died while it {told}, as ordered; it runs again. Ask again.")
         return answered.value
 
     async def listen(self) -> None:

@@ -26,7 +26,7 @@ class Refused(Exception):  # noqa: N818 -- a fact that a test may expect
 
 
 class HostDied(Exception):  # noqa: N818 -- a fact that a test may expect
-    """The host died, as the test ordered, while it handled an HTTP request: there is no response."""
+    """The host died, as the test ordered, while it did what the test waits for: nobody hears how that ended."""
 
 
 class ProcessEnded(BaseException):

@@ -100,6 +100,14 @@ def test_a_request_during_which_the_host_dies_has_no_response(samples):
     assert samples.orchestration(answer.json()["id"]).output == 1
 
 
+def test_a_crash_in_an_activity_that_the_test_calls_is_told(samples):
+    samples.crash(at=after_activity(1, "escalate"))
+    with pytest.raises(HostDied, match="while it ran escalate"):
+        samples.activity("escalate", {"manager": "kim"})
+    assert samples.activity("escalate", {"manager": "kim"}) == "escalated past kim"
+    assert ran(samples) == ["escalate", "escalate"]
+
+
 def test_an_activity_that_is_delivered_twice_runs_twice(samples):
     samples.deliver_twice("escalate")
     run = samples.orchestrate("ask_for_approval", {"manager": "kim"}).until_end()

@@ -9,6 +9,8 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.types import interrupt
 from typing_extensions import TypedDict
 
+from durablegraph.testing import HostDied, after_commit, after_write, before_commit, before_write
+
 FRIDAY = datetime(2026, 3, 27, 12, 0, 1, tzinfo=UTC)
 """Two days before the clocks go forward in Berlin."""
 
@@ -91,6 +93,20 @@ def test_a_host_that_dies_after_a_tick_starts_no_second_run_for_the_time(app):
     assert runs(app, schedule) == [("2026-03-27T13:00:01+00:00", "interrupted")]
     pass_hours(app, 1)
     assert [status for _, status in runs(app, schedule)] == ["interrupted"] * 2
+
+
+@pytest.mark.parametrize(
+    "moment", [before_write(1), after_write(1), after_write(3), before_commit(1), after_commit(1)], ids=str
+)
+def test_a_host_that_dies_in_a_tick_starts_one_run_for_the_time(app, moment):
+    schedule = made(app, "ask", cron="0 * * * *", run={"input": {"out": []}})
+    app.clock.advance(hours=1)
+    app.crash(at=moment)
+    with pytest.raises(HostDied, match="while it ran fire_schedules"):
+        app.trigger("fire_schedules")
+    app.trigger("fire_schedules")
+    assert app.crashes == 1
+    assert runs(app, schedule) == [("2026-03-27T13:00:01+00:00", "interrupted")]
 
 
 def test_a_host_that_was_off_for_a_week_starts_one_run(app):

@@ -17,7 +17,6 @@ UNDER_ANOTHER_NAME = {
     "Orchestration",  # what `app.orchestrate` gives
     "Run",  # what `app.start` gives
     "CrashNeverCame",  # told in words
-    "HostDied",  # told by itself, to a test that asks while the host dies
 }
 
 
