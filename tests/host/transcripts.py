@@ -33,16 +33,20 @@ class Compared:
         return not self.recording and not self.embedded
 
 
-def visible(document: dict[str, Any]) -> dict[str, Any]:
-    """A normalised transcript without what needs a trace.
+def visible(document: dict[str, Any], form: str) -> dict[str, Any]:
+    """A normalised transcript of this form without what needs a trace.
 
-    Ids that the host makes, of children above all, are only known by name where there is a trace: they become one word.
+    Ids that the host makes, of children above all, are only known by name where there is a trace: they become one word,
+    by which `loose` histories, sorted already, are sorted anew.
     """
     finals = {
         label: instance["final"] for label, instance in document["instances"].items() if not re.search(r":\d+$", label)
     }
     shown = {"steps": document["steps"], "instances": finals}
     without: dict[str, Any] = json.loads(_CHILD.sub("<id>", json.dumps(shown)))
+    for final in without["instances"].values() if form == "loose" else ():
+        if isinstance(final, dict) and isinstance(final.get("historyEvents"), list):
+            final["historyEvents"].sort(key=lambda event: json.dumps(event, sort_keys=True))
     return without
 
 
@@ -57,7 +61,7 @@ def compare(name: str, got: dict[str, Any], embedded: dict[str, Any] | None, *, 
     found = _normal(got, form)
     return Compared(
         name,
-        None if document is None else differences(visible(document), found),
+        None if document is None else differences(visible(document, form), found),
         None if embedded is None else differences(_normal(embedded, form), found),
     )
 
@@ -71,12 +75,7 @@ def differences(expected: dict[str, Any], got: dict[str, Any]) -> tuple[str, ...
 
 
 def _normal(raw: dict[str, Any], form: str) -> dict[str, Any]:
-    shown = visible(driver_module("normalise").normalise(raw, form == "loose"))
-    if form == "loose":  # sorted already, but by ids that are one word by now
-        for final in shown["instances"].values():
-            if isinstance(final, dict) and isinstance(final.get("historyEvents"), list):
-                final["historyEvents"].sort(key=lambda event: json.dumps(event, sort_keys=True))
-    return shown
+    return visible(driver_module("normalise").normalise(raw, form == "loose"), form)
 
 
 def _short(value: Any) -> str:
