@@ -32,8 +32,8 @@ _MAGIC: Final = b"DGC"
 _HEADER: Final = struct.Struct("<3sBcB8sI")
 _LEVEL: Final = 3
 _GROWING: Final = zstandard.ZstdCompressionParameters.from_level(_LEVEL, window_log=15, hash_log=12, chain_log=11)
-"""A log's compressor lives as long as the log is in memory: 173 kB each instead of 1.3 MB, for logs of 64 kB the
-same ratio within half a percent."""
+"""A log's compressor lives while the log is among those committed last: 173 kB each instead of 1.3 MB, for logs of
+64 kB the same ratio within half a percent."""
 
 
 class _Flags(IntFlag):

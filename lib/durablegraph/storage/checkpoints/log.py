@@ -9,6 +9,7 @@ the sealed records by a base, so that no checkpoint waits for two requests.
 import asyncio
 import random
 import secrets
+import weakref
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -44,7 +45,7 @@ class Log:
         self._shared = shared
         self._lock = asyncio.Lock()
         self._head: Head | None = None
-        self._body: GrowingBody | None = None
+        self._body: weakref.ref[GrowingBody] | None = None
         self._wrote_last = False  # a process that commits but once would leave its seal to nobody
         self._misses = 0
         self._known: dict[bytes, str] = {}
@@ -230,7 +231,8 @@ class Log:
     def _grown(self, head: Head, draft: Draft) -> GrowingBody:
         if draft.replaced or head.etag is None:
             return GrowingBody(pack([draft.segment.base, *draft.segment.records]))
-        body, self._body = self._body, None
+        body = None if self._body is None else self._body()
+        self._body = None
         if body is None:
             body = GrowingBody(frames.decompress(self.names.head, head.body))
         body.append(pack(draft.records))
@@ -256,7 +258,8 @@ class Log:
             if commit not in (await self._load()).segment.commits:
                 return False
         else:
-            self._head, self._body, self._misses = Head(etag, commit, segment, whole), body, 0
+            self._head, self._misses = Head(etag, commit, segment, whole), 0
+            self._body = self._shared.hold(key, body)
         tip = segment.tip
         for view, alone in views.items():
             if alone:

@@ -5,6 +5,7 @@ And what all logs of a saver share: the store, the cipher, the limits, the cache
 
 import asyncio
 import logging
+import weakref
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from typing import Final
 
 from durablegraph.storage.checkpoints import frames, names
 from durablegraph.storage.checkpoints.errors import CorruptCheckpoint, ObjectMissing
-from durablegraph.storage.checkpoints.frames import NO_COMMIT, Cipher
+from durablegraph.storage.checkpoints.frames import NO_COMMIT, Cipher, GrowingBody
 from durablegraph.storage.checkpoints.names import LogNames
 from durablegraph.storage.checkpoints.records import SegmentEntry
 from durablegraph.storage.checkpoints.sealing import Limits, folded_entry
@@ -25,6 +26,7 @@ _VALUE: Final = b"X"
 _INDEX: Final = b"I"
 _PACK: Final = b"P"
 _CACHED_SEGMENTS: Final = 48
+_GROWING_BODIES: Final = 64
 _log = logging.getLogger(__name__)
 _OFF_THE_LOOP: Final = 256 * 1024  # bytes from which (de)compression would hold up the event loop
 
@@ -38,6 +40,20 @@ class Shared:
     cipher: Cipher | None
     limits: Limits
     segments: OrderedDict[str, Segment] = field(default_factory=OrderedDict)
+    bodies: OrderedDict[str, GrowingBody] = field(default_factory=OrderedDict)
+
+    def hold(self, key: str, body: GrowingBody) -> "weakref.ref[GrowingBody]":
+        """Keep the body of the head at `key` as long as it is among those committed last.
+
+        A compressor is as large as many small heads, and memory in pieces of that size is not given back to the
+        system: a thousand threads that wait would cost a hundred megabytes. One that is gone is made anew from the
+        head.
+        """
+        self.bodies[key] = body
+        self.bodies.move_to_end(key)
+        if len(self.bodies) > _GROWING_BODIES:
+            self.bodies.popitem(last=False)
+        return weakref.ref(body)
 
     def cache(self, key: str, segment: Segment) -> None:
         """Keep a sealed segment at hand."""
