@@ -1,61 +1,66 @@
 """What waiting runs cost the host's memory, and what a start costs: python -m benchmarks.memory [runs].
 
-Starts that many runs that wait for an answer, and reads the resident memory of the host and its worker before and
-after. Then the time to import the app in a fresh process, and from the command to the state `Running`.
+The time to import the app in a fresh process, and from the command to the state `Running`. Then 10,000 runs that wait
+for an answer: the resident memory of the host and its worker before them and after each quarter.
 """
 
+import contextlib
 import os
+import sqlite3
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import httpx
-
 from benchmarks.peers import client
-from benchmarks.report import Report, spread
+from benchmarks.processes import processes, usage
+from benchmarks.report import Lines, Report, spread
 from benchmarks.serving import ROOT, host
 
 IMPORT_GOAL = 1.2
+RUN_GOAL_KB = 20
 CALLERS = 20
+WARM = 50
+"""Runs before the first look, so that what is loaded once is not counted."""
+IDLE = 0.05
+"""Seconds of processor time in a second below which host and worker have nothing to do."""
+_WAITING = (
+    "SELECT COUNT(*) FROM durablegraph_objects WHERE key >= 'live/runs/interrupted/' AND key < 'live/runs/interrupted0'"
+)
 
 
-def processes(port: str) -> list[int]:
-    """The host that listens on `port`, and its workers."""
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and f"\0--port\0{port}\0" in _read(entry / "cmdline"):
-            return [int(entry.name), *(int(pid) for pid in _read(entry / "task" / entry.name / "children").split())]
-    raise RuntimeError(f"no host with --port {port} is running")
+def resident(url: str) -> tuple[float, ...]:
+    """Resident memory in MB of the host that listens at `url`, and of its worker."""
+    return tuple(usage(pid).megabytes for pid in processes(url))
 
 
-def resident(pids: list[int]) -> list[float]:
-    """Resident memory in MB, of each."""
-    pages = (int(_read(Path(f"/proc/{pid}/statm")).split()[1]) for pid in pids)
-    return [count * os.sysconf("SC_PAGE_SIZE") / 1e6 for count in pages]
+def start(url: str, runs: int) -> None:
+    """Start so many runs."""
 
-
-def _read(file: Path) -> str:
-    try:
-        return file.read_text(errors="replace")
-    except OSError:
-        return ""
-
-
-def wait_all(url: str, runs: int) -> float:
-    """Start so many runs and wait until all of them wait; the result is the seconds that took."""
-    began = time.perf_counter()
-
-    def start(_: int) -> str:
-        return str(client(url).post("/api/graphs/asks/runs", json={"input": {}}).raise_for_status().json()["id"])
+    def one(_: int) -> None:
+        client(url).post("/api/graphs/asks/runs", json={"input": {}}).raise_for_status()
 
     with ThreadPoolExecutor(CALLERS) as threads:
-        ids = list(threads.map(start, range(runs)))
-    for run in ids:
-        while httpx.get(f"{url}/api/runs/{run}", params={"wait": 100}, timeout=120).json()["status"] != "interrupted":
-            pass
-    return time.perf_counter() - began
+        list(threads.map(one, range(runs)))
+
+
+def until_waiting(url: str, state: Path, runs: int) -> None:
+    """Return when so many runs wait for an answer, and the host and its worker have nothing left to do.
+
+    Looks into the files of the store and at the processes, for ten thousand requests would cost memory of their own.
+    """
+    before = -1.0
+    with contextlib.closing(sqlite3.connect(f"file:{state / 'objects.db'}?mode=ro", uri=True)) as store:
+        while True:
+            (waiting,) = store.execute(_WAITING).fetchone()
+            used = sum(usage(pid).seconds for pid in processes(url))
+            if waiting >= runs and used - before < IDLE:
+                return
+            before = used
+            time.sleep(1)
 
 
 def importing() -> float:
@@ -80,6 +85,38 @@ def to_running() -> float:
         return time.perf_counter() - began
 
 
+def waiting(report: Report, runs: int) -> None:
+    """Start the runs in four parts, and tell what memory each part cost."""
+    with tempfile.TemporaryDirectory() as folder, host("five", "--state", folder, ours=True) as url:
+        state, seen = Path(folder), [(0, 0.0, 0.0)]
+        for count in (WARM, *(WARM + runs * part // 4 for part in range(1, 5))):
+            began = time.perf_counter()
+            start(url, count - seen[-1][0])
+            until_waiting(url, state, count)
+            host_memory, worker_memory = resident(url)
+            print(f"{count} waiting: {host_memory:.1f} MB, {worker_memory:.1f} MB", flush=True)
+            seen.append((count, host_memory, worker_memory))
+            rate = (count - seen[-2][0]) / (time.perf_counter() - began)
+    _tell(report, seen[1:], runs)
+    report.row(
+        "runs started, up to their wait", f"{rate:.0f} a second", f"the last quarter of {runs}, {CALLERS} callers"
+    )
+
+
+def _tell(report: Report, seen: list[tuple[int, float, float]], runs: int) -> None:
+    """Rows of memory before and after; what a run more costs is told by the last half, when all caches are full."""
+    (_, *before), (middle, *half), (last, *after) = seen[0], seen[2], seen[-1]
+    more = []
+    for name, first, between, end in zip(("host", "worker"), before, half, after, strict=True):
+        more.append((end - between) * 1000 / (last - middle))
+        average = (end - first) * 1000 / runs
+        remark = f"{first:.0f} MB before; {average:.1f} kB a run, {more[-1]:.1f} kB in the last half"
+        report.row(f"{name}, {runs} waiting runs", f"{end:.0f} MB", remark)
+    report.goal("host and worker, a waiting run more", sum(more), RUN_GOAL_KB, unit=" kB")
+    points = {name: [(float(row[0]), row[at]) for row in seen] for at, name in ((1, "host"), (2, "worker"))}
+    report.lines.append(Lines("waiting runs", "resident, MB", points))
+
+
 def main(runs: int) -> int:
     """Print and keep the table; the result is how many goals were missed."""
     report = Report("memory", "Memory and start", ("found", "remark"))
@@ -87,16 +124,7 @@ def main(runs: int) -> int:
     report.row("import of the app, seconds of processor time", spread(imports), "fresh process, bytecode cached")
     report.row("command to Running, seconds", spread(starts), "host and one worker process")
     report.goal("import of the app", statistics.median(imports), IMPORT_GOAL, unit=" s")
-    with host("five", ours=True) as url:
-        pids = processes(url.rpartition(":")[2])
-        wait_all(url, 20)
-        before = resident(pids)
-        lasted = wait_all(url, runs)
-        after = resident(pids)
-    for name, first, last in zip(("host", "worker"), before, after, strict=False):
-        each = (last - first) * 1000 / runs
-        report.row(f"{name}, {runs} waiting runs", f"{last:.0f} MB", f"{first:.0f} MB before; {each:.1f} kB a run")
-    report.row(f"{runs} runs started and waiting after", f"{lasted:.0f} s", f"{runs / lasted:.0f} a second")
+    waiting(report, runs)
     return report.keep()
 
 

@@ -10,6 +10,7 @@ from benchmarks.serving import ROOT
 
 mpl.use("svg")
 from matplotlib import pyplot as plt  # the backend is chosen first
+from matplotlib.figure import Figure  # as above
 
 PAGE = ROOT / "docs/explanation/benchmarks.md"
 PLOTS = ROOT / "docs/explanation/plots"
@@ -20,8 +21,10 @@ ORDER = (
     "fan_out",
     "long_run",
     "memory",
-    "listings",
+    "object_stores",
     "checkpointers",
+    "listings",
+    "encryption",
     "escalation",
 )
 HEAD = """# Benchmarks
@@ -42,22 +45,44 @@ def number(cell: str) -> float:
 
 
 def plot(report: Report) -> str:
-    """Draw the bars of a report; the result is the Markdown that shows them."""
-    if report.bars is None:
+    """Draw the bars or the lines of a report; the result is the Markdown that shows them."""
+    if report.bars is None and not report.lines:
         return ""
-    column = report.headings.index(report.bars) + 1
-    rows = [row for row in reversed(report.rows) if row[column]]
-    figure, axes = plt.subplots(figsize=(8, 0.6 + 0.42 * len(rows)), layout="constrained")
-    bars = axes.barh([row[0] for row in rows], [number(row[column]) for row in rows], color="#3b6ea8", height=0.6)
-    axes.bar_label(bars, fmt="%.3g", padding=3)
-    axes.set_xlabel(report.bars)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.margins(x=0.12)
+    figure = lines_of(report) if report.lines else bars_of(report, report.bars or "")
     PLOTS.mkdir(exist_ok=True)
     mpl.rcParams["svg.hashsalt"] = report.name  # the same numbers give the same file
     figure.savefig(PLOTS / f"{report.name}.svg", metadata={"Date": None})
     plt.close(figure)
     return f"\n![{report.title}](plots/{report.name}.svg)\n"
+
+
+def bars_of(report: Report, heading: str) -> Figure:
+    """A bar for each row that has a number under this heading."""
+    column = report.headings.index(heading) + 1
+    rows = [row for row in reversed(report.rows) if row[column]]
+    figure, axes = plt.subplots(figsize=(8, 0.6 + 0.42 * len(rows)), layout="constrained")
+    bars = axes.barh([row[0] for row in rows], [number(row[column]) for row in rows], color="#3b6ea8", height=0.6)
+    axes.bar_label(bars, fmt="%.3g", padding=3)
+    axes.set_xlabel(heading)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.margins(x=0.12)
+    return figure
+
+
+def lines_of(report: Report) -> Figure:
+    """A plot for each set of lines, one below the other, all from zero up."""
+    figure, plots = plt.subplots(
+        len(report.lines), figsize=(8, 2.4 * len(report.lines)), layout="constrained", squeeze=False
+    )
+    for axes, lines in zip(plots[:, 0], report.lines, strict=True):
+        for name, points in lines.points.items():
+            axes.plot([x for x, _ in points], [y for _, y in points], label=name, linewidth=1.2)
+        axes.set_xlabel(lines.across)
+        axes.set_ylabel(lines.up)
+        axes.set_ylim(bottom=0)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False)
+    return figure
 
 
 def section(report: Report) -> str:

@@ -34,8 +34,20 @@ class Goal:
 
 
 @dataclass(slots=True)
+class Lines:
+    """A plot of figures along a way: the names of both axes, and for each line its points (x, y)."""
+
+    across: str
+    up: str
+    points: dict[str, list[tuple[float, float]]]
+
+
+@dataclass(slots=True)
 class Report:
-    """One benchmark's table. `bars` names the column that is plotted; a cell of it begins with its number."""
+    """One benchmark's table.
+
+    `bars` names the column that is plotted; a cell of it begins with its number. `lines` are plots of their own.
+    """
 
     name: str
     title: str
@@ -44,6 +56,7 @@ class Report:
     goals: list[Goal] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     bars: str | None = None
+    lines: list[Lines] = field(default_factory=list)
     machine: str = ""
     date: str = ""
     load: float = 0.0
@@ -89,6 +102,7 @@ def kept(name: str) -> Report:
     """A report as it was kept."""
     stored = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
     stored["goals"] = [Goal(**goal) for goal in stored["goals"]]
+    stored["lines"] = [Lines(**lines) for lines in stored.get("lines", [])]
     stored["rows"] = [tuple(row) for row in stored["rows"]]
     return Report(**{**stored, "headings": tuple(stored["headings"])})
 
