@@ -14,6 +14,7 @@ from docs.makers.planning_facts import (
     ACCOUNT_REQUESTS,
     ACTIONS_OF_CONSUMPTION,
     ACTIONS_OF_UNIT,
+    AT_ONCE,
     DAYS,
     ENTITIES_OF_ACTIVITY,
     HOST_ACTIVITIES,
@@ -21,7 +22,6 @@ from docs.makers.planning_facts import (
     LEASES_OF_PARTITION,
     LOOKS_A_MINUTE,
     MINUTES,
-    MOST_CHUNKS,
     OF_ACTIVITY,
     OF_CHUNK,
     OF_DAY,
@@ -43,6 +43,7 @@ from docs.makers.planning_facts import (
     TABLE_OF_EVENT,
     TABLE_USD,
 )
+from durablegraph.execution.fanning import division
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +141,14 @@ def activities(load: Load, hub: Hub) -> float:
 
 def chunks(load: Load) -> int:
     """Activities that share the tasks of one fan-out."""
-    size = math.ceil(load.width / MOST_CHUNKS)
+    size, _ = division(load.width, AT_ONCE)
     return math.ceil(load.width / size)
+
+
+def calls(load: Load) -> int:
+    """Calls of the graph that execute the tasks of one fan-out, together."""
+    _, at_once = division(load.width, AT_ONCE)
+    return math.ceil(load.width / at_once)
 
 
 def durable_share(number: float, *, events: float = 0, executions: float = 0) -> Usage:
@@ -159,7 +166,7 @@ def of_steps(load: Load, hub: Hub) -> Usage:
     plain = load.steps - load.fan_outs
     number = plain / hub.steps_per_activity + load.fan_outs * (chunks(load) + 1)
     ours = OF_ACTIVITY.times(plain / hub.steps_per_activity) + OF_STEP.times(plain)
-    turns = OF_TURN.times(load.width - chunks(load))
+    turns = OF_TURN.times(calls(load) - chunks(load))
     ours += (OF_FAN_OUT + OF_CHUNK.times(chunks(load)) + turns).times(load.fan_outs)
     return Usage(ours) + durable_share(number, executions=number / hub.steps_per_execution)
 

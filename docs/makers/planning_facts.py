@@ -8,6 +8,7 @@ none of these says.
 from collections.abc import Iterator
 
 from docs.makers.costs import PRICES, Requests
+from durablegraph.settings import Settings
 
 DAYS, MINUTES = 30, 30 * 24 * 60
 """Of a month."""
@@ -52,10 +53,10 @@ OF_CHUNK, OF_FAN_OUT = Requests(reads=3, writes=1), Requests(reads=3, writes=1, 
 """Counted: an activity that executes tasks, and the decision and the commit around all of them."""
 
 OF_TURN = Requests(reads=1, writes=1)
-"""Counted: each further task of such an activity, which takes its turn because only so many may be in flight."""
+"""Counted: each further call of such an activity, for tasks that take turns because only so many may be in flight."""
 
-MOST_CHUNKS = 50
-"""Activities that the tasks of a fan-out are divided into at most."""
+AT_ONCE = Settings().fan_out_width
+"""Tasks of a fan-out in flight at a time."""
 
 OF_DAY = Requests(reads=6, lists=2)
 """Counted: the two looks of a run that waits when its timer of a day fires."""
@@ -109,7 +110,9 @@ def _counted() -> Iterator[tuple[str, str, str]]:
     chunk = f"{OF_CHUNK.reads} reads, {OF_CHUNK.writes} write"
     around = f"{OF_FAN_OUT.reads} reads, {OF_FAN_OUT.writes} write, {OF_FAN_OUT.lists} listing"
     yield "an activity and its super-steps", "a read, and a write for each super-step", tests
-    turn = f"{OF_TURN.reads} read, {OF_TURN.writes} write for each further task of it"
+    turn = (
+        f"{OF_TURN.reads} read, {OF_TURN.writes} write for each further call of the graph, where its tasks take turns"
+    )
     yield "an activity of a fan-out", f"{chunk}; {turn}; around all of them {around}", tests
     yield "the timer of a day", f"{OF_DAY.reads} reads, {OF_DAY.lists} listings", tests
     yield "starts, ends, approvals, looks", "as on the page on costs", tests

@@ -114,7 +114,7 @@ def _steps(_: Mapping[str, Requests]) -> str:
         "super-steps, five an activity": model.of_steps(CHAIN, Hub(steps_per_activity=5)).times(1_000),
         "super-steps, twenty an activity": model.of_steps(CHAIN, Hub(steps_per_activity=20)).times(1_000),
         "fan-outs of 20 tasks, each an activity": model.of_steps(FAN, Hub()).times(1_000_000),
-        "fan-outs of 1,000 tasks in 50 activities": model.of_steps(WIDE, Hub()).times(1_000_000),
+        "fan-outs of 1,000 tasks, 50 in flight": model.of_steps(WIDE, Hub()).times(1_000_000),
     }
     return table(head, [(name, *_money(usage)) for name, usage in kinds.items()])
 

@@ -43,7 +43,8 @@ class Settings(BaseSettings):
         description="Whether the tasks of a super-step are activities of their own; `auto`: unless they are quick.",
     )
     fan_out_width: Annotated[int, Field(ge=1, le=1000)] = Field(
-        default=50, description="Tasks of a super-step in flight at a time; more than 50 tasks share 50 activities."
+        default=50,
+        description="Tasks of a super-step in flight at a time; more tasks than that share activities.",
     )
     fan_out_failures: Annotated[str, Field(pattern=FAILURES)] = Field(
         default="all",

@@ -72,16 +72,23 @@ def run(context: Orchestration, ticket: Ticket) -> Steps:
 
 
 def _fan_out(context: Orchestration, ticket: Ticket, decision: FanOut) -> Steps:
-    """Execute the chunks, so many at a time that no more are in flight than the decision allows."""
-    for first in range(0, decision.chunks, decision.width):
-        chunks = range(first, min(first + decision.width, decision.chunks))
-        calls = [
-            TasksCall(
-                run_id=ticket.run_id, cursor=decision.cursor, chunk=at, size=decision.size, at_once=decision.at_once
-            )
-            for at in chunks
-        ]
-        yield from _steady(context, [(TASKS_ACTIVITY, call.to_json()) for call in calls])
+    """Execute all chunks; those that had no time for all of their tasks go on in an activity more."""
+    chunks = list(range(decision.chunks))
+    while chunks:
+        calls = [_tasks_call(ticket, decision, chunk) for chunk in chunks]
+        results = yield from _steady(context, [(TASKS_ACTIVITY, call.to_json()) for call in calls])
+        chunks = [chunk for chunk, result in zip(chunks, results, strict=True) if result.get("left")]
+
+
+def _tasks_call(ticket: Ticket, decision: FanOut, chunk: int) -> TasksCall:
+    return TasksCall(
+        run_id=ticket.run_id,
+        cursor=decision.cursor,
+        chunk=chunk,
+        size=decision.size,
+        at_once=decision.at_once,
+        failures=decision.failures,
+    )
 
 
 def _steady(context: Orchestration, calls: list[tuple[str, dict[str, Any]]]) -> Generator[Pending, Any, list[Any]]:

@@ -6,7 +6,7 @@ entrypoint that awaits its own tasks would wait for ever at one). A call each kn
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -70,6 +70,29 @@ class Apart:
             await services.runs.put_failure(self.due.request.run_id, request.expect or "", failure.id, told)
         return outcome
 
+    async def in_turn(self, placed: Sequence[Placed]) -> list[ChunkOutcome]:
+        """Execute chunks one after the other within one activity's time budget, none after one that failed.
+
+        Raises what `execute` raises; `CutShort` also before a chunk that would not fit if it took as long as another.
+        """
+        budget = self.services.time_budget
+        passed = _since_now(budget)
+        spent = longest = 0.0
+        outcomes: list[ChunkOutcome] = []
+        for each in placed:
+            moved = any(outcome.finished and outcome.executed for outcome in outcomes)
+            if moved and budget is not None and spent + longest > budget.hard:
+                raise CutShort((), moved=True, inside=None)
+            try:
+                outcomes.append(await self.execute(each, _rest(budget, spent)))
+            except CutShort as cut:
+                raise CutShort(cut.nodes, moved=moved, inside=cut.inside) from cut
+            if outcomes[-1].failures:
+                break
+            before, spent = spent, passed()
+            longest = max(longest, spent - before)
+        return outcomes
+
     async def each(self, placed: Sequence[Placed], at_once: int) -> list[ChunkOutcome]:
         """Execute chunks, so many at a time, all within one activity's time budget.
 
@@ -78,11 +101,11 @@ class Apart:
         """
         gate = asyncio.Semaphore(at_once)
         budget = self.services.time_budget
-        began = time.monotonic()
+        passed = _since_now(budget)
 
         async def one(each: Placed) -> ChunkOutcome:
             async with gate:
-                return await self.execute(each, _rest(budget, time.monotonic() - began))
+                return await self.execute(each, _rest(budget, passed()))
 
         ended = await asyncio.gather(*map(one, placed), return_exceptions=True)
         broken = [error for error in ended if isinstance(error, BaseException)]
@@ -94,6 +117,13 @@ class Apart:
             moved = any(outcome.finished and outcome.executed for outcome in done)
             raise CutShort(tuple(sorted(late)), moved=moved, inside=self.due.at.inside)
         return done
+
+
+def _since_now(budget: TimeBudget | None) -> Callable[[], float]:
+    """The seconds that have passed, by the budget's clock, since this was called."""
+    clock = budget.clock if budget is not None else time.monotonic
+    began = clock()
+    return lambda: clock() - began
 
 
 def _rest(budget: TimeBudget | None, spent: float) -> TimeBudget | None:

@@ -11,7 +11,7 @@ from durablegraph.errors import StaleHead
 from durablegraph.execution.apart import Apart, Placed
 from durablegraph.execution.requests import Due
 from durablegraph.graphs.calling import head_of
-from durablegraph.graphs.chunking import Found, chunk_at, one_by_one
+from durablegraph.graphs.chunking import Found, chunk_at, divided
 from durablegraph.graphs.contract import StepOutcome, StepRequest, StepStatus
 from durablegraph.graphs.deadline import CutShort
 from durablegraph.graphs.describe import describe, stands_still
@@ -26,6 +26,9 @@ from durablegraph.services import Services
 
 MOST_CHUNKS = 50
 """Activities that one super-step is divided into at most: more tasks than that share them, so history stays small."""
+
+SPREAD = 10
+"""Activities at least, where many tasks share them and the width allows it: they are what machines share out."""
 
 SHOWN_NEXT = 10
 """How many node names a decision carries at most: they are for the custom status, which has a fixed size."""
@@ -61,20 +64,28 @@ def plan(
     names = {task.name for task in outcome.tasks}
     if policy.when == "auto" and services.paces.all_quick(record.graph, names, now):
         return None
-    failures = policy.failures or "all"
-    size = math.ceil(len(outcome.tasks) / MOST_CHUNKS)
-    chunks = math.ceil(len(outcome.tasks) / size)
-    at_once = min(size, max(1, width // chunks))
-    together = at_once == size and (size == 1 or failures == "all")
+    size, at_once = division(len(outcome.tasks), width)
     return FanOut(
         cursor=cursor,
         next=shown(outcome),
-        chunks=chunks,
+        chunks=math.ceil(len(outcome.tasks) / size),
         size=size,
-        width=min(chunks, max(1, width // at_once)),
-        at_once=0 if together else at_once,
-        failures=failures,
+        at_once=at_once if at_once < size else 0,
+        failures=policy.failures or "all",
     )
+
+
+def division(tasks: int, width: int) -> tuple[int, int]:
+    """How many tasks an activity has, and how many of these are in flight at a time when `width` are in all.
+
+    All activities are in flight from the start, each with as many places of the width as another. What is in flight
+    together in an activity is executed by one call of the graph: the more, the cheaper.
+    """
+    shared = math.ceil(tasks / MOST_CHUNKS)
+    exact = next((number for number in range(shared, width) if width % number == 0), width)
+    at_once = max(1, min(exact, width // SPREAD)) if shared > 1 else 1
+    calls = math.ceil(tasks / (width // at_once) / at_once)
+    return calls * at_once, at_once
 
 
 async def asked(loaded: LoadedGraph, saver: BaseCheckpointSaver[Any], request: StepRequest) -> StepOutcome | None:
@@ -120,24 +131,29 @@ async def run_chunk(services: Services, call: TasksCall, now: datetime) -> dict[
         return {"done": await _execute(apart, mine, call, ended)}
     except StaleHead:
         return {"done": 0}  # the super-step was committed meanwhile: this is a late delivery
-    except CutShort:
-        return {"done": 0}  # what has not finished in time is left to the commit, which has a budget of its own
+    except CutShort as cut:  # a chunk that gets no further is left to the commit, which knows when to give up
+        return {"done": 0, "left": cut.moved}
 
 
 async def _execute(apart: Apart, mine: Found, call: TasksCall, ended: frozenset[str]) -> int:
     """How many tasks have finished; those that `ended` by failing, here before or elsewhere, do not run again."""
-    if not call.at_once:
+    at_once = call.at_once or call.size
+    if call.failures == "all":
         if any(key_part(task) in ended for task in mine.chunk.ids):
             return 0
-        whole = Placed(mine.chunk, call.chunk, mine.names)
-        return len((await apart.execute(whole, apart.services.time_budget)).finished)
-    first = call.chunk * call.size
-    tasks = [
-        Placed(single, first + place, frozenset((node,)))
-        for place, (single, node) in enumerate(zip(one_by_one(mine.chunk), mine.nodes, strict=True))
-        if key_part(single.ids[0]) not in ended
-    ]
-    return sum(len(outcome.finished) for outcome in await apart.each(tasks, call.at_once))
+        parts = [
+            Placed(part, call.chunk * call.size + place * at_once, mine.names)
+            for place, part in enumerate(divided(mine.chunk, at_once))
+        ]
+        outcomes = await apart.in_turn(parts)
+    else:
+        singles = [
+            Placed(single, call.chunk * call.size + place, frozenset((node,)))
+            for place, (single, node) in enumerate(zip(divided(mine.chunk, 1), mine.nodes, strict=True))
+            if key_part(single.ids[0]) not in ended
+        ]
+        outcomes = await apart.each(singles, at_once)
+    return sum(len(outcome.finished) for outcome in outcomes)
 
 
 async def _chunk(

@@ -52,10 +52,12 @@ def _within(edges: list[PendingTask], first: int, last: int, *, before: int) -> 
     return edges[max(0, first - before) : max(0, last - before)]
 
 
-def one_by_one(chunk: Chunk) -> list[Chunk]:
-    """The tasks of a chunk as chunks of their own, in their order."""
+def divided(chunk: Chunk, size: int) -> list[Chunk]:
+    """The tasks of a chunk as chunks of so many, in their order."""
     edges = chunk.ids[len(chunk.sends) :]
-    sent = zip(chunk.ids, chunk.sends, strict=False)
-    made = [Chunk(ids=(task,), sends=(at,), fence=(*chunk.fence, *edges)) for task, at in sent]
-    others = [(edge, tuple(other for other in edges if other != edge)) for edge in edges]
-    return [*made, *(Chunk(ids=(edge,), fence=(*chunk.fence, *rest)) for edge, rest in others)]
+    made = []
+    for at in range(0, len(chunk.ids), size):
+        ids = chunk.ids[at : at + size]
+        others = tuple(edge for edge in edges if edge not in ids)
+        made.append(Chunk(ids=ids, sends=chunk.sends[at : at + size], fence=(*chunk.fence, *others)))
+    return made

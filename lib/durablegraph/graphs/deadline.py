@@ -5,6 +5,7 @@ until it returns, though nobody waits for it any more and nothing that it return
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,12 +18,13 @@ GRACE = 5.0
 class TimeBudget:
     """Seconds from the start of a call: after `soft` its subgraphs are asked to stop, at `hard` it is made to.
 
-    `sleep` is how they pass.
+    `sleep` is how they pass, and `clock` how what has passed is told.
     """
 
     soft: float
     hard: float
     sleep: Callable[[float], Awaitable[None]] = field(default=asyncio.sleep, compare=False, repr=False)
+    clock: Callable[[], float] = field(default=time.monotonic, compare=False, repr=False)
 
 
 class CutShort(Exception):  # noqa: N818 -- tells of an end, not of an error

@@ -193,7 +193,8 @@ def with_tasks_done(found: CheckpointTuple, tasks: Collection[str]) -> Checkpoin
 def with_sends_blanked(graph: Graph, found: CheckpointTuple, kept: Collection[int]) -> tuple[Graph, CheckpointTuple]:
     """The graph and the tuple in which only the pending sends at these positions make tasks.
 
-    The others keep their places, which are part of a task's id, but go to a node that has nothing to run.
+    Those before them keep their places, which are part of a task's id, but go to a node that has nothing to run; those
+    after the last are left out.
     """
     pending = found.checkpoint["channel_values"].get(TASKS)
     if not pending:
@@ -201,7 +202,7 @@ def with_sends_blanked(graph: Graph, found: CheckpointTuple, kept: Collection[in
     blank = Send(_NOWHERE, None)
     values = {
         **found.checkpoint["channel_values"],
-        TASKS: [send if at in kept else blank for at, send in enumerate(pending)],
+        TASKS: [send if at in kept else blank for at, send in enumerate(pending[: max(kept, default=-1) + 1])],
     }
     made = copy.copy(graph)
     made.nodes = {**graph.nodes, _NOWHERE: PregelNode(channels=[], triggers=[])}

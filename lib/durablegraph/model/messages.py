@@ -79,7 +79,8 @@ class AdvanceCall(Message):
 class TasksCall(Message):
     """The input of the activity that executes one chunk of a fan-out: the tasks from ``chunk * size`` on.
 
-    `at_once` is how many of them are in flight at a time, each by a call of its own; 0: all, by one call.
+    `at_once` is how many of them are in flight at a time; 0: all. Where `failures` lets some fail, each is executed by
+    a call of the graph of its own.
     """
 
     run_id: str
@@ -87,6 +88,7 @@ class TasksCall(Message):
     chunk: int
     size: int = 1
     at_once: int = 0
+    failures: str = "all"
 
 
 class Advance(Message):
@@ -98,7 +100,7 @@ class Advance(Message):
 
 
 class FanOut(Message):
-    """Execute the tasks of the next super-step apart: `chunks` activities of `size` tasks, `width` at a time.
+    """Execute the tasks of the next super-step apart: `chunks` activities of `size` tasks.
 
     Each has `at_once` of its tasks in flight (see `TasksCall`). `failures` says how many tasks must succeed.
     """
@@ -108,7 +110,6 @@ class FanOut(Message):
     next: tuple[str, ...] = ()
     chunks: int
     size: int = 1
-    width: int = 50
     at_once: int = 0
     failures: str = "all"
 

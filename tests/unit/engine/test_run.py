@@ -165,8 +165,8 @@ def test_the_custom_status_is_shown_before_every_activity_and_while_waiting():
     assert run.context.shown[-1] == {"status": "interrupted", "step": 1, "next": [], "interrupts": 1}
 
 
-def fan_out(chunks, width=50, checkpoint="c1"):
-    return decision_json(FanOut(cursor=Cursor(checkpoint=checkpoint, step=1, stop=26), chunks=chunks, width=width))
+def fan_out(chunks):
+    return decision_json(FanOut(cursor=Cursor(checkpoint="c1", step=1, stop=26), chunks=chunks))
 
 
 def test_a_fan_out_calls_one_activity_a_chunk_and_then_asks_for_the_commit():
@@ -182,28 +182,21 @@ def test_a_fan_out_calls_one_activity_a_chunk_and_then_asks_for_the_commit():
 def test_what_a_fan_out_decided_is_handed_on_to_its_tasks_and_its_commit():
     run = begun()
     run.play({**fan_out(2), "size": 4, "at_once": 2, "failures": "at_least:5"})
-    assert [(item.call["size"], item.call["at_once"]) for item in run.waiting.among] == [(4, 2)] * 2
+    for item in run.waiting.among:
+        assert (item.call["size"], item.call["at_once"], item.call["failures"]) == (4, 2, "at_least:5")
     run.play([{}] * 2)
     assert run.waiting.call["failures"] == "at_least:5"
 
 
-def test_a_fan_out_that_an_older_version_decided_is_played_as_it_was():
+def test_chunks_that_had_no_time_for_all_of_their_tasks_go_on_in_an_activity_more():
     run = begun()
-    run.play(fan_out(1))
-    assert "at_once" not in run.waiting.call
-    run.play({})
-    assert run.waiting.call == {"run_id": "r1", "cursor": run.waiting.call["cursor"], "fanned": True}
-
-
-def test_no_more_chunks_are_in_flight_than_the_decision_allows():
-    run = begun()
-    run.play(fan_out(5, width=2))
-    sizes = []
-    while run.waiting.kind == "all" or run.waiting.name == "run_tasks":
-        among = run.waiting.among or (run.waiting,)
-        sizes.append(len(among))
-        run.play([{}] * len(among) if run.waiting.kind == "all" else {})
-    assert sizes == [2, 2, 1]
+    run.play(fan_out(4))
+    run.play([{"done": 2}, {"done": 1, "left": True}, {"done": 2}, {"done": 1, "left": True}])
+    assert [item.call["chunk"] for item in run.waiting.among] == [1, 3]
+    run.play([{"done": 1}, {"done": 0, "left": True}])
+    assert (run.waiting.name, run.waiting.call["chunk"]) == ("run_tasks", 3)
+    run.play({"done": 1, "left": False})
+    assert (run.waiting.name, run.waiting.call["fanned"]) == (ADVANCE_ACTIVITY, True)
 
 
 def test_chunks_that_failed_for_good_are_called_again_after_a_pause():

@@ -2,14 +2,18 @@
 
 import asyncio
 import json
+import math
 import operator
 from typing import Annotated, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from langgraph.graph import START, StateGraph
 from langgraph.types import Send
 from typing_extensions import TypedDict
 
+from durablegraph.execution.fanning import MOST_CHUNKS, division
 from durablegraph.model.fan_out import FanOutPolicy
 from tests.unit.execution.durably import Durably, services_for
 
@@ -62,16 +66,31 @@ def decided(run: Durably) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("tasks", "width", "chunks", "at_a_time", "each"),
-    [(10, 50, 10, 10, 0), (10, 3, 10, 3, 0), (200, 50, 50, 50, 1), (200, 7, 50, 7, 1), (120, 100, 40, 40, 2)],
+    ("tasks", "width", "chunks", "size", "at_once"),
+    [
+        (10, 50, 10, 1, 1),
+        (10, 3, 3, 4, 1),
+        (200, 50, 10, 20, 5),
+        (200, 7, 7, 29, 1),
+        (120, 100, 15, 8, 4),
+        (1000, 1000, 50, 20, 20),
+        (60, 1, 1, 60, 1),
+    ],
 )
-async def test_no_more_tasks_are_in_flight_than_the_width(tasks, width, chunks, at_a_time, each):
-    run = Durably(services_for(mapping(Flights(), tasks), fan_out="always", fan_out_width=width))
-    await run.start({"out": []})
-    assert (await run.carry()).status == "completed"
-    plan = decided(run)
-    assert (plan["chunks"], plan.get("width", 50), plan.get("at_once", 0)) == (chunks, at_a_time, each)
-    assert plan.get("width", 50) * (plan.get("at_once") or plan.get("size", 1)) <= width
+def test_tasks_are_divided_so_that_no_more_are_in_flight_than_the_width(tasks, width, chunks, size, at_once):
+    assert division(tasks, width) == (size, at_once)
+    assert math.ceil(tasks / size) == chunks
+    assert chunks * at_once <= width
+
+
+@given(st.integers(2, 5000), st.integers(1, 1000))
+def test_no_division_is_wider_than_asked_or_has_more_activities_than_fit_into_history(tasks, width):
+    size, at_once = division(tasks, width)
+    chunks = math.ceil(tasks / size)
+    assert chunks * at_once <= width
+    assert chunks <= MOST_CHUNKS
+    assert 1 <= at_once <= size
+    assert size == 1 or tasks > min(width, MOST_CHUNKS)
 
 
 async def test_tasks_of_one_activity_take_turns():
@@ -79,7 +98,7 @@ async def test_tasks_of_one_activity_take_turns():
     run = Durably(services_for(mapping(work, 200), fan_out="always", fan_out_width=100))
     await run.start({"out": []})
     await run.carry()
-    assert work.most == 2  # here one activity after the other is executed, each with two of its four tasks at a time
+    assert work.most == decided(run)["at_once"] == 4  # here one activity after the other is executed
     assert await run.output() == {"out": list(range(200))}
 
 
@@ -87,7 +106,7 @@ async def test_the_callers_max_concurrency_is_a_smaller_width():
     run = Durably(services_for(mapping(Flights(), 10), fan_out="always"))
     await run.start({"out": []}, config={"max_concurrency": 4})
     await run.carry()
-    assert decided(run)["width"] == 4
+    assert decided(run)["chunks"] == 4
 
 
 @pytest.mark.slow
@@ -98,8 +117,8 @@ async def test_a_thousand_tasks_leave_a_small_history_of_ids():
     record = await run.carry()
     assert record.status == "completed"
     assert sorted(work.done) == list(range(1000))
-    assert decided(run)["chunks"] == 50
-    assert run.history < SMALL / 2
+    assert decided(run)["chunks"] == 10
+    assert run.history < SMALL / 10
 
 
 async def test_the_first_super_step_is_fanned_out_and_a_linear_graph_needs_no_activity_more():
@@ -130,4 +149,4 @@ async def test_a_policy_of_the_run_says_whether_and_how_wide():
     run = Durably(services_for(mapping(Flights(), 10), fan_out="never"))
     await run.start({"out": []}, fan_out=FanOutPolicy(when="always", width=2))
     await run.carry()
-    assert decided(run)["width"] == 2
+    assert decided(run)["chunks"] == 2

@@ -36,7 +36,7 @@ def slow(count, hours, *, times):
 
 
 def within(services, *, hours, soft, hard):
-    services.time_budget = TimeBudget(soft=soft, hard=hard, sleep=hours.sleep)
+    services.time_budget = TimeBudget(soft=soft, hard=hard, sleep=hours.sleep, clock=lambda: hours.now)
     return services
 
 
@@ -111,6 +111,46 @@ async def test_a_finished_sibling_keeps_its_writes_when_the_budget_ends(fan_out)
     assert count == {"quick": 1, "slow": 2}
     assert sorted((await run.output())["out"]) == ["quick", "slow"]
     assert not run.errors
+
+
+def mapping(*nodes):
+    """A node that is followed by these, all in one super-step."""
+    builder = StateGraph(Words).add_node("plan", lambda _: {})
+    builder.add_edge(START, "plan")
+    for name, node in nodes:
+        builder.add_node(name, node).add_edge("plan", name)
+    return builder.compile()
+
+
+async def test_an_activity_of_several_tasks_goes_on_in_another_when_the_budget_ends():
+    count, hours = Counter(), Hours()
+    nodes = [("a", counted(count, "a")), ("slow", slow(count, hours, times=1)), ("z", counted(count, "z"))]
+    services = services_for(mapping(*nodes), fan_out="always", fan_out_width=1)
+    run = Durably(within(services, hours=hours, soft=270, hard=540))
+    await run.start({"out": []})
+    assert (await run.carry()).status == "completed"
+    assert count == {"a": 1, "slow": 2, "z": 1}
+    assert run.activities == 4  # the plan, two of the tasks, the commit
+    assert await run.output() == {"out": ["a", "slow", "z"]}
+
+
+async def test_an_activity_begins_no_task_that_may_not_fit():
+    count, hours = Counter(), Hours()
+
+    def lasting(name):
+        async def node(_: Words) -> Words:
+            count[name] += 1
+            hours.passed(200)
+            return {"out": [name]}
+
+        return node
+
+    services = services_for(mapping(*((name, lasting(name)) for name in "abcd")), fan_out="always", fan_out_width=1)
+    run = Durably(within(services, hours=hours, soft=270, hard=540))
+    await run.start({"out": []})
+    assert (await run.carry()).status == "completed"
+    assert count == dict.fromkeys("abcd", 1)
+    assert run.activities == 4  # the plan, two of the tasks, the other two, the commit
 
 
 def test_the_budget_is_nine_tenths_of_what_the_host_allows(tmp_path):
