@@ -1,7 +1,7 @@
 """Run the scoreboard: ``python -m proof.scoreboard [--peers NAME ...] [--cases NAME ...]``.
 
 Writes `docs/explanation/peers.json` and makes `docs/explanation/peers.md` of it, unless only some cases or peers are
-run. Exits 1 when our own column is not all equal.
+run. Exits 1 when our own columns are not all equal.
 """
 
 import argparse
@@ -19,10 +19,10 @@ from proof.scoreboard.peers import Peer, Running, azure_functions_langgraph, dur
 from tests.support.catalogue import Case
 from tests.support.plain import PlainRun, run_plainly
 
-PEERS = {each.PEER.name: each.PEER for each in (durablegraph, azure_functions_langgraph, langgraph_dev)}
+OURS = (durablegraph.PEER, durablegraph.SPREAD)
+PEERS = {each.name: each for each in (*OURS, azure_functions_langgraph.PEER, langgraph_dev.PEER)}
 Cases = dict[str, Case]
 ASKED = "Who runs graphs as LangGraph does?"
-OURS = durablegraph.PEER.name
 
 
 def arguments(given: list[str] | None = None) -> argparse.Namespace:
@@ -61,7 +61,7 @@ def run(peers: list[str], cases: Cases, folder: Path) -> Results:
     columns = {}
     for name in peers:
         peer = PEERS[name]
-        with peer.start(folder / name.replace(" ", "-"), cases) as running:
+        with peer.start(folder / name.replace(", ", "-").replace(" ", "-"), cases) as running:
             found = asyncio.run(column(running, peer, cases, plain))
         columns[name] = Column({package: version(package) for package in peer.packages}, peer.about, found)
     python = ".".join(map(str, sys.version_info[:3]))
@@ -81,8 +81,8 @@ def main() -> None:
     if set(given.peers) == set(PEERS) and set(given.cases) == set(chosen()):
         PAGE.with_suffix(".json").write_text(results.to_json(), encoding="utf-8")
         PAGE.write_text(page(results), encoding="utf-8")
-    ours = results.columns.get(OURS)
-    sys.exit(ours is not None and any(each.outcome is not Outcome.EQUAL for each in ours.verdicts.values()))
+    ours = [results.columns[peer.name] for peer in OURS if peer.name in results.columns]
+    sys.exit(any(each.outcome is not Outcome.EQUAL for column in ours for each in column.verdicts.values()))
 
 
 if __name__ == "__main__":

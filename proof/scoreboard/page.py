@@ -89,8 +89,9 @@ peer said clearly that it does not do this. **Differs** means anything else, wit
 `proof/scoreboard/peers/`, each short enough to check; a peer that is driven wrongly there is a bug of ours, and we want
 to hear of it.
 
-This is about semantics alone. Peers do much that is not looked at here, and were made for other ends than ours: the
-first of them serves graphs over HTTP, and says in its own documentation which requests it answers with 501.
+This is about semantics alone. Peers do much that is not looked at here, and were made for other ends than ours:
+azure-functions-langgraph serves graphs over HTTP, and says in its own documentation which requests it answers with
+501.
 
 ## Versions
 
@@ -125,7 +126,7 @@ TAIL = """\
 make scoreboard
 ```
 
-runs everything and writes this page and `peers.json` beside it; it exits 1 unless our own column is equal throughout.
+runs everything and writes this page and `peers.json` beside it; it exits 1 unless our own columns are equal throughout.
 Add a peer as one module in `proof/scoreboard/peers/`.
 """
 

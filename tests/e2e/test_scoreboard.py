@@ -1,4 +1,4 @@
-"""Our own column of the scoreboard, run: some of every area here, all of them by `make scoreboard`."""
+"""Our own columns of the scoreboard, run: some of every area here, all of them by `make scoreboard`."""
 
 import pytest
 
@@ -17,8 +17,9 @@ def some():
 
 
 @pytest.mark.xdist_group("scoreboard")
-def test_our_column_is_equal(tmp_path):
-    column = run([OURS], some(), tmp_path).columns[OURS]
+@pytest.mark.parametrize("name", [peer.name for peer in OURS])
+def test_our_columns_are_equal(name, tmp_path):
+    column = run([name], some(), tmp_path).columns[name]
 
     assert len(column.verdicts) >= EACH * 10
     assert {name: each for name, each in column.verdicts.items() if each.outcome is not Outcome.EQUAL} == {}

@@ -1,7 +1,10 @@
-"""Ourselves: `durablegraph dev` on the project's own app, over HTTP, continued as new every two steps."""
+"""Ourselves: `durablegraph dev` on the project's own app, over HTTP, continued as new every two steps.
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+Twice: as cautious as the settings allow, and as much at once and apart as they allow.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,12 +33,30 @@ class Ours:
         return Seen(driven.asked, driven.stops, driven.error[0] if driven.error else None, values, ran)
 
 
-@contextmanager
-def start(folder: Path, cases: Iterable[str]) -> Iterator[Ours]:
-    """The host on a folder of its own."""
-    app = make_app(folder / "app", cases, served="served_scoreboard")
-    with Host(app, {"DURABLEGRAPH_STEPS_PER_EXECUTION": "2"}) as host:
-        yield Ours(host)
+def started(**settings: str) -> Callable[[Path, Iterable[str]], AbstractContextManager[Ours]]:
+    """How to start the host with these settings, on a folder of its own."""
+
+    @contextmanager
+    def start(folder: Path, cases: Iterable[str]) -> Iterator[Ours]:
+        app = make_app(folder / "app", cases, served="served_scoreboard")
+        with Host(app, settings) as host:
+            yield Ours(host)
+
+    return start
 
 
-PEER = Peer("durablegraph", ("durablegraph",), "embedded host, its own HTTP routes", start)
+PEER = Peer(
+    "durablegraph",
+    ("durablegraph",),
+    "embedded host, its own HTTP routes; a super-step an activity",
+    started(DURABLEGRAPH_STEPS_PER_EXECUTION="2"),
+)
+SPREAD = Peer(
+    "durablegraph, spread",
+    ("durablegraph",),
+    "the same with `DURABLEGRAPH_STEPS_PER_ACTIVITY=auto`, `DURABLEGRAPH_FAN_OUT=always`: all that fits into an "
+    "activity, and an activity for each task of several",
+    started(
+        DURABLEGRAPH_STEPS_PER_EXECUTION="2", DURABLEGRAPH_STEPS_PER_ACTIVITY="auto", DURABLEGRAPH_FAN_OUT="always"
+    ),
+)
