@@ -6,7 +6,7 @@ entrypoint that awaits its own tasks would wait for ever at one). A call each kn
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -32,21 +32,28 @@ class Placed:
     names: frozenset[str]
 
 
+async def _always() -> bool:
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Apart:
-    """Executes tasks of the super-step that is due, on behalf of a run."""
+    """Executes tasks of the super-step that is due, on behalf of a run, as long as it is `wanted`."""
 
     services: Services
     loaded: LoadedGraph
     saver: BaseCheckpointSaver[Any]
     due: Due
     now: datetime
+    wanted: Callable[[], Awaitable[bool]] = _always
 
     async def execute(self, placed: Placed, budget: TimeBudget | None) -> ChunkOutcome:
         """Execute a chunk's tasks together. What failed is stored beside the run; what finished says how long it took.
 
         Raises what `run_tasks` raises.
         """
+        if not await self.wanted():
+            return ChunkOutcome(executed=False)
         services = self.services
         request = step_request(self.due, self.loaded.graph.config or {}, services.settings)
         began = time.monotonic()
@@ -76,7 +83,7 @@ class Apart:
         Raises what `execute` raises; `CutShort` also before a chunk that would not fit if it took as long as another.
         """
         budget = self.services.time_budget
-        passed = _since_now(budget)
+        passed = since_now(budget)
         spent = longest = 0.0
         outcomes: list[ChunkOutcome] = []
         for each in placed:
@@ -101,7 +108,7 @@ class Apart:
         """
         gate = asyncio.Semaphore(at_once)
         budget = self.services.time_budget
-        passed = _since_now(budget)
+        passed = since_now(budget)
 
         async def one(each: Placed) -> ChunkOutcome:
             async with gate:
@@ -119,7 +126,7 @@ class Apart:
         return done
 
 
-def _since_now(budget: TimeBudget | None) -> Callable[[], float]:
+def since_now(budget: TimeBudget | None) -> Callable[[], float]:
     """The seconds that have passed, by the budget's clock, since this was called."""
     clock = budget.clock if budget is not None else time.monotonic
     began = clock()

@@ -8,7 +8,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 from langgraph.errors import InvalidUpdateError
 
 from durablegraph.errors import StaleHead
-from durablegraph.execution.apart import Apart, Placed
+from durablegraph.execution.apart import Apart, Placed, since_now
 from durablegraph.execution.requests import Due
 from durablegraph.graphs.calling import head_of
 from durablegraph.graphs.chunking import Found, chunk_at, divided
@@ -29,6 +29,9 @@ MOST_CHUNKS = 50
 
 SPREAD = 10
 """Activities at least, where many tasks share them and the width allows it: they are what machines share out."""
+
+LOOKS_AGAIN = 1.0
+"""Seconds after which an activity of several tasks asks, before the next of them, whether its run was cancelled."""
 
 SHOWN_NEXT = 10
 """How many node names a decision carries at most: they are for the custom status, which has a fixed size."""
@@ -105,15 +108,34 @@ async def asked(loaded: LoadedGraph, saver: BaseCheckpointSaver[Any], request: S
     return outcome if outcome.status in {StepStatus.INTERRUPTED, StepStatus.BREAKPOINT} else None
 
 
+class Wanted:
+    """Tells whether a run still wants its tasks to be executed."""
+
+    def __init__(self, services: Services, record: RunRecord) -> None:
+        self._services = services
+        self._record: RunRecord | None = record
+        self._passed = since_now(services.time_budget)
+        self._read_at = 0.0
+
+    async def __call__(self) -> bool:
+        """Whether it does. The record is read again when the last time is `LOOKS_AGAIN` ago."""
+        if self._record is not None and self._passed() - self._read_at > LOOKS_AGAIN:
+            self._read_at = self._passed()
+            found = await self._services.runs.load(self._record.run_id)
+            self._record = found.value if found is not None else None
+        record = self._record
+        return record is not None and not record.status.ended and not record.cancel_requested
+
+
 async def run_chunk(services: Services, call: TasksCall, now: datetime) -> dict[str, Any]:
     """Execute the tasks of a chunk and store their writes; what failed is stored beside the run.
 
     Any number of deliveries execute a finished task once, and none that failed again. A run that has ended or is
-    cancelled executes nothing.
+    cancelled begins no task more, a second later at the latest.
     """
     found = await services.runs.load(call.run_id)
     request = await services.request(call.run_id)
-    if found is None or request is None or found.value.status.ended or found.value.cancel_requested:
+    if found is None or request is None or not await (wanted := Wanted(services, found.value))():
         return {"done": 0}
     record = found.value
     loaded = await services.graphs.load(record.graph)
@@ -126,7 +148,7 @@ async def run_chunk(services: Services, call: TasksCall, now: datetime) -> dict[
     if mine is None:
         return {"done": 0}
     ended = await services.runs.failed(call.run_id, call.cursor.checkpoint) if raised else frozenset()
-    apart = Apart(services, loaded, saver, Due(request, call.cursor), now)
+    apart = Apart(services, loaded, saver, Due(request, call.cursor), now, wanted)
     try:
         return {"done": await _execute(apart, mine, call, ended)}
     except StaleHead:

@@ -9,9 +9,10 @@ from durablegraph.errors import ConfigurationError
 from durablegraph.execution.budget import OVERRIDE, TRIES, time_budget
 from durablegraph.graphs.deadline import TimeBudget
 from durablegraph.settings import Settings
+from durablegraph.storage import lifecycle
 from tests.support.catalogue import CASES
 from tests.support.hours import Hours
-from tests.unit.execution.durably import Durably, services_for
+from tests.unit.execution.durably import NOW, Durably, services_for
 from tests.unit.graphs.driving import Words, chain
 
 
@@ -151,6 +152,24 @@ async def test_an_activity_begins_no_task_that_may_not_fit():
     assert (await run.carry()).status == "completed"
     assert count == dict.fromkeys("abcd", 1)
     assert run.activities == 4  # the plan, two of the tasks, the other two, the commit
+
+
+@pytest.mark.parametrize("failures", ["all", "best_effort"])
+async def test_an_activity_of_several_tasks_begins_no_more_of_them_once_its_run_is_cancelled(failures):
+    count, hours = Counter(), Hours()
+
+    async def cancels(_: Words) -> Words:
+        count["a"] += 1
+        await lifecycle.request_cancel(run.services.runs, await run.record(), NOW)
+        hours.passed(2)
+        return {"out": ["a"]}
+
+    graph = mapping(("a", cancels), ("b", counted(count, "b")))
+    services = services_for(graph, fan_out="always", fan_out_width=1, fan_out_failures=failures)
+    run = Durably(within(services, hours=hours, soft=270, hard=540))
+    await run.start({"out": []})
+    assert (await run.carry()).status == "cancelled"
+    assert count == {"a": 1}
 
 
 def test_the_budget_is_nine_tenths_of_what_the_host_allows(tmp_path):
