@@ -43,8 +43,7 @@ test: check ## Everything: lint, types, contracts, all tests but the slow ones
 
 bench: $(VENV)/.test ## The benchmarks, with peers in the same run, and the page that shows them
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group peers
-	$(BIN)/python -m benchmarks
-	$(BIN)/python -m benchmarks.page
+	$(BIN)/python -m benchmarks; missed=$$?; $(BIN)/python -m benchmarks.page && exit $$missed
 
 docs: $(VENV)/.test ## The generated reference pages
 	$(BIN)/python -m docs.generate

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-PARTS = frozenset({"page", "peers", "report"})
+PARTS = frozenset({"checkpointer_places", "listing_rows", "page", "peers", "processes", "report"})
 """Modules that are no benchmarks of their own."""
 
 

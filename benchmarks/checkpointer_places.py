@@ -34,6 +34,7 @@ from tests.support import postgres  # noqa: E402 -- as above
 from tests.support.stores import CountingStore  # noqa: E402 -- as above
 
 Saver = BaseCheckpointSaver[Any]
+BLOB = "durablegraph, Blob"
 API_VERSION = "2023-11-03"  # the emulator lags behind the SDK
 FLOOR_BYTES = 16 * 1024  # as a head is on average
 
@@ -45,7 +46,8 @@ class Place:
     name: str
     open: Callable[[], Saver]
     requests: Callable[[], int | None] = lambda: None
-    stored: Callable[[], Awaitable[str]] | None = None
+    stored: Callable[[], Awaitable[tuple[int, int | None]]] | None = None
+    """Bytes of everything stored, and of how many objects where there are objects."""
     floor: Callable[[], Awaitable[float]] | None = None
 
 
@@ -70,8 +72,8 @@ async def sqlite_peer() -> AsyncIterator[Place]:
         path = Path(folder) / "peer.db"
         async with AsyncSqliteSaver.from_conn_string(str(path)) as saver:
 
-            async def stored() -> str:
-                return await asyncio.to_thread(_folder_size, folder)
+            async def stored() -> tuple[int, None]:
+                return await asyncio.to_thread(_folder_size, folder), None
 
             yield Place("SqliteSaver", lambda: saver, stored=stored)
 
@@ -98,8 +100,8 @@ async def postgres_peer(address: str) -> AsyncIterator[Place]:
             await saver.setup()
             empty = await size()
 
-            async def stored() -> str:
-                return human(await size() - empty)
+            async def stored() -> tuple[int, None]:
+                return await size() - empty, None
 
             yield Place(f"PostgresSaver, PostgreSQL {server.split()[0]}", lambda: saver, stored=stored)
         await admin.execute(f"DROP DATABASE {name}".encode())
@@ -108,9 +110,9 @@ async def postgres_peer(address: str) -> AsyncIterator[Place]:
 def ours(name: str, store: ObjectStore, floor: Callable[[], Awaitable[float]] | None) -> Place:
     counting, total = CountingStore(store), [0]
 
-    async def stored() -> str:
+    async def stored() -> tuple[int, int]:
         sizes = [entry.size async for entry in store.list("")]
-        return f"{human(sum(sizes))} ({len(sizes)})"
+        return sum(sizes), len(sizes)
 
     def requests() -> int:
         total[0] += counting.start_anew().total
@@ -143,7 +145,7 @@ async def ours_on_blob(connection: str) -> AsyncIterator[Place]:
         async def floor() -> float:
             return await _milliseconds(bare.upload_blob("floor", os.urandom(FLOOR_BYTES), overwrite=True))
 
-        yield ours("durablegraph, Blob", store, floor)
+        yield ours(BLOB, store, floor)
         await store.aclose()
 
 
@@ -167,9 +169,9 @@ async def blob_peer(connection: str) -> AsyncIterator[Place]:
     plain.create_container()
     async with ContainerClient.from_connection_string(connection, container, **options) as client:
 
-        async def stored() -> str:
+        async def stored() -> tuple[int, int]:
             sizes = [blob.size for blob in plain.list_blobs()]
-            return f"{human(sum(sizes))} ({len(sizes)})"
+            return sum(sizes), len(sizes)
 
         async def floor() -> float:
             taken = await _milliseconds(client.upload_blob("floor", os.urandom(FLOOR_BYTES), overwrite=True))
@@ -185,8 +187,8 @@ async def blob_peer(connection: str) -> AsyncIterator[Place]:
         )
 
 
-def _folder_size(folder: str) -> str:
-    return human(sum(file.stat().st_size for file in Path(folder).iterdir()))
+def _folder_size(folder: str) -> int:
+    return sum(file.stat().st_size for file in Path(folder).iterdir())
 
 
 def human(count: int) -> str:

@@ -4,15 +4,11 @@ Run `python -m benchmarks.checkpointers [steps]`. A step is what LangGraph does 
 the checkpoint right after. The floor is one bare upload of the head's size, timed right after each put, so that both
 meet the same machine at the same time: what is judged are ratios to it. That holds for flatness too: the last fifth of
 5,000 steps against the first, each as a multiple of the floors between its own steps, so that a machine that slows
-down meanwhile slows both.
-
-Targets: at most 1.1 requests a checkpoint, put at most 1.3 floors, latest cold 1 request (2 with a large value),
-list(10) at most 2, delete at most 6, 500 messages of 2 KB in at most 2 MB, 5,000 steps flat (1.1), hand-over 2.1.
+down meanwhile slows both. Takes about five minutes, most of them for the peer on Blob.
 """
 
 import asyncio
 import os
-import platform
 import secrets
 import statistics
 import sys
@@ -21,13 +17,12 @@ import uuid
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from langgraph.checkpoint.base import empty_checkpoint
 
-from benchmarks.checkpointer_places import Opener, Place, Saver, our_places, places  # sets the path for what follows
+from benchmarks.checkpointer_places import BLOB, Opener, Place, Saver, human, our_places, places
+from benchmarks.report import Report
 from durablegraph import BlobCheckpointSaver
 from tests.support import postgres
 from tests.support.azurite import install, running
@@ -35,10 +30,11 @@ from tests.support.azurite import install, running
 THREAD = "bench"
 METADATA: Any = {"source": "loop", "step": 1, "parents": {}}
 CONSTANT = os.urandom(1_000_000)
-VERSIONS = (
-    *("langgraph", "langgraph-checkpoint", "langgraph-checkpoint-sqlite", "langgraph-checkpoint-postgres"),
+PACKAGES = (
+    *("langgraph-checkpoint", "langgraph-checkpoint-sqlite", "langgraph-checkpoint-postgres"),
     *("azure-functions-langgraph", "azure-storage-blob"),
 )
+HEADINGS = ("put, ms", "p95", "floors", "requests a checkpoint", "stored", "latest, cold", "list(10)", "delete")
 State = dict[str, Any]
 
 
@@ -54,8 +50,47 @@ class Run:
         return statistics.median(self.puts[part]) / statistics.median(self.floors[part])
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Milliseconds and requests of one call on a cold saver; None where requests are not counted."""
+
+    milliseconds: float
+    requests: int | None
+
+    def __str__(self) -> str:
+        """As a cell of the table."""
+        return f"{self.milliseconds:.1f}" + ("" if self.requests is None else f" ({self.requests})")
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a thread of so many steps cost in one place."""
+
+    run: Run
+    requests: float | None
+    stored: int | None
+    objects: int | None
+    latest: Asked
+    ten: Asked
+    delete: Asked
+
+    def cells(self) -> list[str]:
+        """The row of the table."""
+        puts = sorted(self.run.puts)
+        room = "" if self.stored is None else human(self.stored)
+        return [
+            f"{statistics.median(puts):.2f}",
+            f"{puts[int(len(puts) * 0.95)]:.2f}",
+            f"{self.run.ratio(slice(None)):.2f}" if self.run.floors else "",
+            "" if self.requests is None else f"{self.requests:.3f}",
+            room + ("" if self.objects is None else f" ({self.objects})"),
+            *(str(asked) for asked in (self.latest, self.ten, self.delete)),
+        ]
+
+
 async def steps(place: Place, saver: Saver, count: int, values: Callable[[int], State]) -> Run:
-    run, parent, versions = Run(), None, {}
+    versions: dict[str, Any] = {}
+    run, parent = Run(), None
     for n in range(count):
         state, checkpoint = values(n), empty_checkpoint()
         new = {
@@ -100,13 +135,12 @@ def growing() -> Callable[[int], State]:
     return values
 
 
-async def counted(place: Place, act: Callable[[Saver], Awaitable[object]]) -> str:
-    """Requests and milliseconds of one call on a cold saver."""
+async def counted(place: Place, act: Callable[[Saver], Awaitable[object]]) -> Asked:
+    """What one call on a cold saver takes."""
     saver, before, begun = place.open(), place.requests(), time.perf_counter()
     await act(saver)
     taken, after = (time.perf_counter() - begun) * 1000, place.requests()
-    asked = "" if before is None or after is None else f" ({after - before})"
-    return f"{taken:.1f}{asked}"
+    return Asked(taken, None if before is None or after is None else after - before)
 
 
 async def latest(saver: Saver) -> None:
@@ -123,18 +157,15 @@ async def delete(saver: Saver) -> None:
     await saver.adelete_thread(THREAD)
 
 
-async def row(place: Place, count: int, values: Callable[[int], State]) -> None:
+async def cost(place: Place, count: int, values: Callable[[int], State]) -> Cost:
     saver, before = place.open(), place.requests()
     run = await steps(place, saver, count, values)
     await settled(saver)
     after = place.requests()
-    puts = sorted(run.puts)
-    p50, p95 = statistics.median(puts), puts[int(len(puts) * 0.95)]
-    ratio = f"{run.ratio(slice(None)):.2f}" if run.floors else ""
-    asked = "" if before is None or after is None else f"{(after - before) / count:.3f}"
-    stored = await place.stored() if place.stored else ""
-    cells = [f"{p50:.2f} / {p95:.2f}", ratio, asked, stored, await counted(place, latest), await counted(place, ten)]
-    print("|", place.name, "|", " | ".join([*cells, await counted(place, delete)]), "|", flush=True)
+    asked = None if before is None or after is None else (after - before) / count
+    room, objects = await place.stored() if place.stored else (None, None)
+    looks = [await counted(place, act) for act in (latest, ten, delete)]
+    return Cost(run, asked, room, objects, *looks)
 
 
 async def settled(saver: Saver) -> None:
@@ -143,30 +174,33 @@ async def settled(saver: Saver) -> None:
         await saver.aclose()
 
 
-async def table(title: str, openers: list[Opener], count: int, values: Callable[[], Callable[[int], State]]) -> None:
-    print(f"\n{title}, {count} steps; milliseconds (requests)\n")
-    print("| saver | put p50 / p95 | floors | req/checkpoint | stored (objects) | latest cold | list(10) | delete |")
-    print("|---|---|---|---|---|---|---|---|")
+async def rows(
+    report: Report, title: str, openers: list[Opener], count: int, values: Callable[[], Callable[[int], State]]
+) -> Cost | None:
+    """A row for each place; the result is what ours on Blob cost, if it is among them."""
+    ours = None
     for opener in openers:
         async with opener() as place:
-            await row(place, count, values())
+            found = await cost(place, count, values())
+            report.row(f"{place.name}: {title}, {count} steps", *found.cells())
+            print(report.rows[-1], flush=True)
+            ours = found if place.name == BLOB else ours
+    return ours
 
 
-async def length(opener: Opener, count: int) -> None:
+async def flatness(opener: Opener, count: int) -> tuple[str, float, float]:
+    """The place, and the last fifth's puts against the first's: in floors, and in milliseconds."""
     async with opener() as place:
         saver = place.open()
         run = await steps(place, saver, count, small)
         await settled(saver)
         first, last = slice(count // 5), slice(-(count // 5), None)
-        times = [statistics.median(run.puts[part]) for part in (first, last)]
-        floors = [statistics.median(run.floors[part]) for part in (first, last)]
-        cells = [f"{times[0]:.2f}", f"{times[1]:.2f}", f"{times[1] / times[0]:.2f}", f"{floors[1] / floors[0]:.2f}"]
-        print(
-            f"| {place.name} | {count} | {' | '.join(cells)} | {run.ratio(last) / run.ratio(first):.2f} |", flush=True
-        )
+        plain = statistics.median(run.puts[last]) / statistics.median(run.puts[first])
+        return place.name, run.ratio(last) / run.ratio(first), plain
 
 
-async def hand_over(opener: Opener, count: int) -> None:
+async def hand_over(opener: Opener, count: int) -> tuple[str, float, float]:
+    """The place, the requests and the milliseconds of a step when each is made by a new process."""
     async with opener() as place:
         saver = place.open()
         await steps(place, saver, 1, small)
@@ -183,54 +217,66 @@ async def hand_over(opener: Opener, count: int) -> None:
             taken.append((time.perf_counter() - begun) * 1000)
             await settled(fresh)
         after = place.requests()
-        asked = f"{(after - before) / count:.3f}" if before is not None and after is not None else ""
-        print(f"| {place.name} | {statistics.median(taken):.2f} | {asked} |", flush=True)
+        assert before is not None
+        assert after is not None
+        return place.name, (after - before) / count, statistics.median(taken)
 
 
-async def measure(connection: str | None, server: str | None, count: int) -> None:
-    print(told(), "\n")
+async def measure(report: Report, connection: str | None, server: str | None, count: int) -> None:
+    """All rows; the goals are those of ours on Blob, where Azurite runs."""
     openers, mine = places(connection, server), our_places(connection)
-    await table("Small state", openers, count, lambda: small)
-    await table("A list that grows by 2 KB a step", openers, count, growing)
-    await table("A list that grows by 2 KB a step", mine, 4 * count, growing)
-    await table("A constant value of 1 MB", openers, min(count, 100), lambda: with_constant)
-    print("\nLength: put p50 of the first and the last fifth, and the floor's meanwhile\n")
-    print("| saver | steps | first | last | ratio | the floor's ratio | ratio of the ratios |")
-    print("|---|---|---|---|---|---|---|")
+    plain = await rows(report, "small state", openers, count, lambda: small)
+    growing_ = await rows(report, "a list that grows by 2 KB", openers, count, growing)
+    longer = await rows(report, "a list that grows by 2 KB", mine, 4 * count, growing)
+    await rows(report, "a constant value of 1 MB", openers, min(count, 100), lambda: with_constant)
+    if plain and growing_ and longer:
+        judge(report, plain, growing_, longer)
     for opener in mine:
-        await length(opener, 10 * count)
-    print("\nEach step by a new process\n\n| saver | ms a step | req/step |\n|---|---|---|")
+        name, floors, milliseconds = await flatness(opener, 10 * count)
+        text = f"{name}: put of the last fifth of {10 * count} steps against the first, both in floors"
+        report.goal(text, floors, 1.1, unit=" x")
+        report.notes.append(
+            f"{name}: put of the last fifth of {10 * count} steps, {milliseconds:.2f} x in milliseconds"
+        )
     for opener in mine:
-        await hand_over(opener, count)
-    print("\n", told(), sep="")
+        name, requests, milliseconds = await hand_over(opener, count)
+        report.goal(f"{name}: requests a step, each step by a new process", requests, 2.1)
+        report.notes.append(f"{name}: {milliseconds:.1f} ms a step, each step by a new process")
 
 
-def told() -> str:
-    """Where and when this was measured."""
-    found = []
-    for name in VERSIONS:
-        try:
-            found.append(f"{name} {version(name)}")
-        except PackageNotFoundError:
-            continue
-    load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "?"
-    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    return f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, load {load}; {machine}; {', '.join(found)}"
+def judge(report: Report, plain: Cost, growing_: Cost, longer: Cost) -> None:
+    """What ours on Blob has to keep to."""
+    count = len(plain.run.puts)
+    report.goal(f"{BLOB}: requests a checkpoint, {count} small steps", plain.requests or 0, 1.1)
+    report.goal(f"{BLOB}: put, in floors", plain.run.ratio(slice(None)), 1.3, unit=" x")
+    report.goal(f"{BLOB}: requests for the latest, cold", plain.latest.requests or 0, 1)
+    report.goal(f"{BLOB}: requests for the latest with a large value, cold", growing_.latest.requests or 0, 2)
+    report.goal(f"{BLOB}: requests of list(10)", plain.ten.requests or 0, 2)
+    report.goal(f"{BLOB}: requests of list(10), values that grow", growing_.ten.requests or 0, 2)
+    deletes = max(found.delete.requests or 0 for found in (plain, growing_, longer))
+    report.goal(f"{BLOB}: requests of a deletion, {count} to {len(longer.run.puts)} steps", deletes, 6)
+    report.goal(f"{BLOB}: {count} messages of 2 KB", (growing_.stored or 0) / 1e6, 2 * count / 500, unit=" MB")
 
 
-def main(arguments: list[str]) -> None:
-    count = int(arguments[0]) if arguments else 500
+def main(count: int) -> int:
+    """Print and keep the table; the result is how many goals were missed."""
+    report = Report("checkpointers", "Checkpoint savers", HEADINGS, bars=HEADINGS[3], packages=PACKAGES)
     with ExitStack() as stack:
         connection = server = None
         try:
             install()
             connection = stack.enter_context(running())
         except BaseException as error:  # noqa: BLE001 -- pytest's own outcomes are no Exceptions
-            print(f"(no Azurite: {error})")
+            report.notes.append(f"no Azurite: {error}")
         if postgres.why_not() is None:
             server = stack.enter_context(postgres.running())
-        asyncio.run(measure(connection, server, count))
+        asyncio.run(measure(report, connection, server, count))
+    report.notes += [
+        "a floor is one bare upload (SQLite: one put by the same adapter) of 16 KB right after the put",
+        "requests in parentheses; after *stored* the number of objects",
+    ]
+    return report.keep()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 500))

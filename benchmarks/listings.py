@@ -1,17 +1,18 @@
 """How long a page of a list takes among a million runs and a million threads, and what it asks of Blob Storage.
 
 Run `python -m benchmarks.listings [--runs N] [--rounds N] [--keep FILE]`. The store is SQLite, filled by
-`benchmarks.listing_rows`; each answer is the body of `GET /api/runs` or `GET /api/threads` with 20 of them, made by the
-route's own handler. The lists take turns in random order. On Blob (Azurite, where Node.js is installed) the requests of
-first pages are counted by a proxy.
+`benchmarks.listing_rows`, which takes minutes and 6 GB for a million; each answer is the body of `GET /api/runs` or
+`GET /api/threads` with 20 of them, made by the route's own handler. The lists take turns in random order. On Blob
+(Azurite, where Node.js is installed) the requests of first pages are counted by a proxy.
 """
 
 import argparse
 import asyncio
-import platform
 import random
+import shutil
 import sqlite3
 import statistics
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -19,6 +20,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from benchmarks.listing_rows import FIRST, life, load
+from benchmarks.report import Report, percentile
 from durablegraph.api import reading, threads
 from durablegraph.api.context import Call
 from durablegraph.api.http import ApiRequest, ApiResponse
@@ -28,6 +30,9 @@ from durablegraph.storage.runs import RunStore
 from durablegraph.storage.sqlite import SqliteObjectStore
 
 GOAL_MS = 50
+GOAL_REQUESTS = 3
+SAME_REQUESTS = 100
+"""Runs and threads on Azurite: how many there are does not change the number of requests."""
 PAGES_BEFORE = 999
 Query = dict[str, str]
 
@@ -94,8 +99,8 @@ async def lists(runs: RunStore) -> dict[str, tuple[str, Query]]:
     return wanted
 
 
-async def measure(path: Path, rounds: int) -> None:
-    """The table of times."""
+async def times(path: Path, rounds: int) -> tuple[dict[str, list[float]], dict[str, int]]:
+    """Milliseconds of each answer of each list, and how many each shows."""
     store = SqliteObjectStore(path)
     wanted = await lists(RunStore(store))
     await store.aclose()
@@ -111,35 +116,32 @@ async def measure(path: Path, rounds: int) -> None:
             taken[name].append((time.perf_counter() - start) * 1000)
             shown[name] = len(found.body[kind])
     await store.aclose()
-    print(f"\n| list | shown | first, ms | median | p95 | greatest |\n|{'---|' * 6}")
-    for name, times in taken.items():
-        p95 = sorted(times)[int(len(times) * 0.95)]
-        numbers = (times[0], statistics.median(times), p95, max(times))
-        print(f"| {name} | {shown[name]} | {' | '.join(f'{number:.1f}' for number in numbers)} |")
-    slow = [name for name, times in taken.items() if statistics.median(times) > GOAL_MS]
-    print(f"\nmedians over {GOAL_MS} ms: {slow or 'none'}")
+    return taken, shown
 
 
-async def count_requests(count: int) -> None:
+async def requests(count: int) -> dict[str, int]:
     """The requests to Blob Storage of every first page, counted between the store and Azurite."""
     from durablegraph.storage.connections import string_connection
     from durablegraph.storage.opening import open_store
     from tests.support.azurite import connection_string, install, running
     from tests.support.blob_proxy import blob_proxy
 
+    if shutil.which("npm") is None:
+        return {}
     install()
+    counted: dict[str, int] = {}
     with running() as azurite:
         port = int(azurite.partition("127.0.0.1:")[2].partition("/")[0])
         async with blob_proxy(port) as proxy:
             store = open_store(string_connection(connection_string(proxy.port), container="listings"))
             await fill(store, count)
-            print(f"\nBlob, {count} runs and threads:\n\n| list | shown | requests |\n|---|---|---|")
             for kind, (named, _) in KINDS.items():
                 for name, query in named.items():
                     proxy.seen.clear()
-                    found = await answer(RunStore(store), kind, query)
-                    print(f"| {kind}: {name} | {len(found.body[kind])} | {len(proxy.seen)} |")
+                    await answer(RunStore(store), kind, query)
+                    counted[f"{kind}: {name}"] = len(proxy.seen)
             await store.aclose()
+    return counted
 
 
 async def fill(store: Any, count: int) -> None:
@@ -152,25 +154,50 @@ async def fill(store: Any, count: int) -> None:
         await asyncio.gather(*(store.put(key, data, note=note) for key, data, note in lived))
 
 
-async def main() -> None:
+def made(path: Path, count: int) -> str:
+    """Fill the store, unless it was kept; the result says with what."""
+    if path.exists():
+        return f"a store that was there already, {path.stat().st_size / 2**30:.2f} GiB"
+    start = time.perf_counter()
+    objects = asyncio.run(load(path, count))
+    took, size = time.perf_counter() - start, path.stat().st_size / 2**30
+    return f"{objects:,} objects, {size:.2f} GiB, written in {took:.0f} s"
+
+
+async def measure(report: Report, path: Path, chosen: argparse.Namespace) -> None:
+    """The rows, and what is judged."""
+    taken, shown = await times(path, chosen.rounds)
+    counted = await requests(chosen.blobs)
+    for name, found in taken.items():
+        cells = (found[0], statistics.median(found), percentile(found, 0.95))
+        report.row(name, str(shown[name]), *(f"{cell:.1f}" for cell in cells), str(counted.get(name, "")))
+    medians = {name: statistics.median(found) for name, found in taken.items()}
+    slowest = max(medians, key=lambda name: medians[name])
+    report.goal(f"the slowest list, median ({slowest})", medians[slowest], GOAL_MS, unit=" ms")
+    if counted:
+        report.goal("requests of a first page to Blob, the most", max(counted.values()), GOAL_REQUESTS)
+    report.notes.append(f"{chosen.rounds} rounds in which the lists take turns; the file is in the page cache")
+    report.notes.append(
+        f"requests: of the first page, counted by a proxy before Azurite, {chosen.blobs} runs and threads"
+    )
+
+
+def main() -> int:
+    """Print and keep the table; the result is how many goals were missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=1_000_000)
-    parser.add_argument("--rounds", type=int, default=50)
-    parser.add_argument("--blobs", type=int, default=300, help="runs on Azurite; 0 for none")
+    parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--blobs", type=int, default=SAME_REQUESTS, help="runs on Azurite")
     parser.add_argument("--keep", type=Path, help="the store's file: used when it exists, else made and kept")
     chosen = parser.parse_args()
-    print(f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {platform.machine()}")
+    headings = ("shown", "first, ms", "median", "p95", "requests on Blob")
+    report = Report("listings", f"A page of a list among {chosen.runs:,} runs and as many threads", headings)
     with tempfile.TemporaryDirectory() as folder:
         path = chosen.keep or Path(folder) / "listings.db"
-        if not path.exists():
-            start = time.perf_counter()
-            objects = await load(path, chosen.runs)
-            took, size = time.perf_counter() - start, path.stat().st_size / 2**30
-            print(f"{chosen.runs} runs and threads: {objects} objects, {size:.2f} GiB, {took:.0f} s")
-        await measure(path, chosen.rounds)
-    if chosen.blobs:
-        await count_requests(chosen.blobs)
+        report.notes.append(f"SQLite {sqlite3.sqlite_version}: {made(path, chosen.runs)}")
+        asyncio.run(measure(report, path, chosen))
+    return report.keep()
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    sys.exit(main())

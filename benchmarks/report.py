@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import statistics
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -61,6 +62,8 @@ class Report:
     date: str = ""
     load: float = 0.0
     versions: dict[str, str] = field(default_factory=dict)
+    packages: tuple[str, ...] = ()
+    """Whose versions matter here, beside those that always do."""
 
     def row(self, *cells: str) -> None:
         """Add a row: its name, then a cell for each heading."""
@@ -70,7 +73,7 @@ class Report:
     def goal(self, text: str, found: float, limit: float, *, unit: str = "", below: bool = True) -> None:
         """Judge a figure by a limit."""
         met = found <= limit if below else found >= limit
-        self.goals.append(Goal(text, f"{found:.3g}{unit}", met))
+        self.goals.append(Goal(text, f"{found:.3g}{unit} (limit {limit:g})", met))
 
     @property
     def missed(self) -> int:
@@ -82,7 +85,7 @@ class Report:
         self.machine = machine()
         self.date = datetime.now(UTC).date().isoformat()
         self.load = round(os.getloadavg()[2], 1)
-        self.versions = versions()
+        self.versions = versions((*PACKAGES, *self.packages))
         print(self.markdown(), flush=True)
         RESULTS.mkdir(exist_ok=True)
         text = json.dumps(asdict(self), indent=1, ensure_ascii=False)
@@ -104,7 +107,7 @@ def kept(name: str) -> Report:
     stored["goals"] = [Goal(**goal) for goal in stored["goals"]]
     stored["lines"] = [Lines(**lines) for lines in stored.get("lines", [])]
     stored["rows"] = [tuple(row) for row in stored["rows"]]
-    return Report(**{**stored, "headings": tuple(stored["headings"])})
+    return Report(**{**stored, "headings": tuple(stored["headings"]), "packages": tuple(stored.get("packages", ()))})
 
 
 def machine() -> str:
@@ -119,10 +122,10 @@ def machine() -> str:
     return f"{model}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
 
 
-def versions() -> dict[str, str]:
-    """The versions of the packages that matter, where they are installed."""
+def versions(packages: Iterable[str]) -> dict[str, str]:
+    """The versions of these packages, where they are installed."""
     found = {}
-    for name in PACKAGES:
+    for name in packages:
         try:
             found[name] = version(name)
         except PackageNotFoundError:
