@@ -7,6 +7,7 @@ them, one after the other until a run ends untouched, with the marker `slow`.
 
 import itertools
 import shutil
+import traceback
 
 import pytest
 
@@ -137,8 +138,10 @@ async def test_a_run_survives_a_kill_at_every_moment(name, moment, storage, plai
             await survive(plain, survivor)
         except Exception as error:
             wrong[crash] = str(error)[:1000]
+            (survivor.folder / "wrong").write_text(traceback.format_exc())  # to be read while the others run
         if not survivor.struck:
             break
-        shutil.rmtree(survivor.folder)
+        if crash not in wrong:
+            shutil.rmtree(survivor.folder)
     assert wrong == {}
     assert number > 1
