@@ -143,9 +143,10 @@ async def supervise(services: Services, instances: Instances, now: datetime, *, 
     so that ten thousand of them neither cost much nor keep the others waiting. What cannot be looked at is logged, and
     does not keep the others waiting either.
     """
+    services.quiet = {run: until for run, until in services.quiet.items() if until > now}  # those of ended runs, too
     cursor = await services.objects.get(CURSOR_KEY)
     page = await services.runs.marks(start_after=cursor.data.decode() if cursor else None, limit=_MARKS)
-    due = [mark for mark in page if not _is_quiet(services, mark, now)]
+    due = [mark for mark in page if not _is_quiet(services, mark)]
     await in_parallel(due[:limit], partial(_attend, services, instances, now))
     if len(due) > limit:
         await services.objects.put(CURSOR_KEY, due[limit - 1].key.encode())
@@ -165,9 +166,9 @@ async def _attend(services: Services, instances: Instances, now: datetime, mark:
         log.exception("%s could not be looked at; the next round tries again", mark.key)
 
 
-def _is_quiet(services: Services, mark: Mark, now: datetime) -> bool:
+def _is_quiet(services: Services, mark: Mark) -> bool:
     run = mark.run
-    return run is not None and run.status is RunStatus.INTERRUPTED and services.quiet.get(run.run_id, now) > now
+    return run is not None and run.status is RunStatus.INTERRUPTED and run.run_id in services.quiet
 
 
 async def _look(services: Services, instances: Instances, record: RunRecord, now: datetime) -> None:

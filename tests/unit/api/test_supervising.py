@@ -189,6 +189,15 @@ async def test_a_waiting_run_is_left_alone_for_a_while_after_a_look(services):
     assert await supervise(services, hub, NOW + QUIET) == 1
 
 
+async def test_a_run_that_went_on_and_ended_is_not_remembered_for_ever(services):
+    run = await waiting(services)
+    await supervise(services, Hub(), NOW)
+    assert services.quiet
+    await lifecycle.end(services.runs, await run.record(), RunStatus.COMPLETED, NOW)
+    await supervise(services, Hub(), NOW + QUIET)
+    assert not services.quiet
+
+
 async def test_an_answer_whose_bell_was_lost_is_rung_by_the_sweep(services):
     run, hub = await waiting(services), Hub()
     await run.give("yes")
