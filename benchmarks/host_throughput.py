@@ -1,6 +1,6 @@
 """What the embedded host costs a step: python -m benchmarks.host_throughput [rounds].
 
-The activities do nothing, so the time of a step is the host's own. Rounds are interleaved, medians are printed. Peers
+The activities do nothing, so the time of a step is the host's own. Rounds are interleaved, medians are kept. Peers
 in the same run: durabletask's in-memory backend with its own worker, and LangGraph's plain invoke on SqliteSaver.
 """
 
@@ -18,6 +18,7 @@ from durabletask import client, worker
 from durabletask.testing import create_test_backend
 from langgraph.checkpoint.sqlite import SqliteSaver
 
+from benchmarks.report import Report, spread
 from benchmarks.serving import free_port, host
 
 CHAIN, CUT, RUNS, STEPS = 1_000, 20, 50, 20
@@ -83,8 +84,9 @@ def of_durabletask(address: str, runs: int, steps: int) -> float:
     return runs * steps / (time.perf_counter() - began)
 
 
-def main(rounds: int) -> None:
-    """Print the table."""
+def main(rounds: int) -> int:
+    """Print and keep the table; the result is how many goals were missed."""
+    report = Report("host_throughput", "What the embedded host costs a step", ("steps a second", "ms a step"))
     port = free_port()
     address = f"localhost:{port}"
     backend = create_test_backend(port=port, max_history_size=1_000_000)
@@ -107,9 +109,10 @@ def main(rounds: int) -> None:
                 found[name].append(run())
     backend.stop()
     for name, rates in found.items():
-        rate = statistics.median(rates)
-        print(f"{name:48s} {rate:8.0f} steps/s  {1000 / rate:7.2f} ms a step  (of {min(rates):.0f}-{max(rates):.0f})")
+        report.row(name, spread(rates, 0), f"{1000 / statistics.median(rates):.2f}")
+    report.notes.append(f"medians and ranges of {rounds} interleaved rounds; activities that do nothing")
+    return report.keep()
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 3)
+    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 3))

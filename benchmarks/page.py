@@ -16,11 +16,13 @@ PAGE = ROOT / "docs/explanation/benchmarks.md"
 PLOTS = ROOT / "docs/explanation/plots"
 ORDER = (
     "overhead",
+    "host_throughput",
     "throughput",
     "latency",
     "fan_out",
     "long_run",
     "memory",
+    "start_up",
     "object_stores",
     "checkpointers",
     "listings",
