@@ -5,6 +5,7 @@ after it is carried out. Executions are counted outside the store. By default so
 them, one after the other until a run ends untouched, with the marker `slow`.
 """
 
+import asyncio
 import itertools
 import shutil
 import traceback
@@ -123,25 +124,47 @@ def warm():
         yield found.spawn
 
 
+AT_ONCE = 4
+"""Runs under way together, each with a host of its own: most of the time a run waits for its storage or its host."""
+
+
+class Sweep:
+    """The runs that are killed at the n-th moment of a kind, for every n; `wrong` says of each that went wrong how."""
+
+    def __init__(self, moment, name, plain, folder, **more):
+        self.moment, self.name, self.plain, self.folder, self.more = moment, name, plain, folder, more
+        self.wrong = {}
+
+    async def struck(self, number):
+        """Whether the moment came."""
+        survivor = Survivor(SHIPPED[self.name], self.folder / str(number), f"{self.moment}:{number}", **self.more)
+        try:
+            await survive(self.plain, survivor)
+        except Exception as error:
+            self.wrong[survivor.crash] = str(error)[:1000]
+            (survivor.folder / "wrong").write_text(traceback.format_exc())  # to be read while the others run
+            return survivor.struck
+        came = survivor.struck
+        shutil.rmtree(survivor.folder)
+        return came
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("storage", ["sqlite", "azurite"])
 @pytest.mark.parametrize("name", GRAPHS)
 @pytest.mark.parametrize("moment", MOMENTS)
-async def test_a_run_survives_a_kill_at_every_moment(name, moment, storage, plain, warm, request, tmp_path):
+async def test_a_run_survives_a_kill_at_every_moment(
+    name, moment, storage, plain, warm, request, tmp_path, record_property
+):
     connection = request.getfixturevalue("azurite") if storage == "azurite" else None
-    wrong = {}
-    for number in itertools.count(1):
-        crash = f"{moment}:{number}"
-        survivor = Survivor(SHIPPED[name], tmp_path / str(number), crash, connection=connection, starter=warm)
-        try:
-            await survive(plain, survivor)
-        except Exception as error:
-            wrong[crash] = str(error)[:1000]
-            (survivor.folder / "wrong").write_text(traceback.format_exc())  # to be read while the others run
-        if not survivor.struck:
+    sweep = Sweep(moment, name, plain, tmp_path, connection=connection, starter=warm)
+    deaths = 0
+    for first in itertools.count(1, AT_ONCE):
+        came = await asyncio.gather(*(sweep.struck(number) for number in range(first, first + AT_ONCE)))
+        deaths += sum(came)
+        if not all(came):
             break
-        if crash not in wrong:
-            shutil.rmtree(survivor.folder)
-    assert wrong == {}
-    assert number > 1
+    record_property("deaths", deaths)
+    assert sweep.wrong == {}
+    assert deaths > 0
