@@ -10,7 +10,7 @@ from durablegraph.storage.memory import MemoryObjectStore
 from tests.conformance.storage.checkpoints.savers import at, id_of, put
 from tests.support.stores import CountingStore, FaultStore, Kind, SimulatedCrash, When, crash
 
-LIMITS = Limits(inline=64, seal_bytes=4000, seal_records=12, linger=0)
+LIMITS = Limits(inline=64, seal_bytes=4000, seal_records=12, keep=2, linger=0)
 
 
 def _messages(count: int) -> list[str]:
@@ -62,7 +62,7 @@ async def test_the_latest_of_growing_values_takes_two_requests_at_any_length(oth
 
 async def test_a_value_too_large_for_the_pack_is_read_through_its_segments() -> None:
     store = MemoryObjectStore()
-    await _grown(store, 60, Limits(inline=64, seal_records=12, linger=0, largest_pack=5000))
+    await _grown(store, 60, Limits(inline=64, seal_records=12, keep=2, linger=0, largest_pack=5000))
     await _assert_whole(store, 60)
 
 

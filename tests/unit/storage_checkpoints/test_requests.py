@@ -1,6 +1,7 @@
 """What the saver asks of its store: the price of a run."""
 
 import asyncio
+from random import Random
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from durablegraph import BlobCheckpointSaver
 from durablegraph.storage.checkpoints.sealing import Limits
 from durablegraph.storage.memory import MemoryObjectStore
-from tests.conformance.storage.checkpoints.savers import at, id_of, put
+from tests.conformance.storage.checkpoints.savers import at, id_of, made, put
 from tests.support.stores import CountingStore, Kind
 
 STEP = 600
@@ -112,11 +113,75 @@ async def test_a_worker_that_is_told_another_commit_than_it_knows_reads(store: C
     assert found.checkpoint["id"] == second
 
 
-async def test_ten_checkpoints_of_a_long_thread_cost_two_requests(store: CountingStore) -> None:
-    await _run(BlobCheckpointSaver(store), STEP)
+async def _newest(store: CountingStore, count: int = 10) -> tuple[list[dict[str, Any]], int]:
+    """The values of the newest checkpoints as a saver lists them that knows nothing yet, and its requests."""
     store.start_anew()
-    assert len([one async for one in BlobCheckpointSaver(store).alist(at("t"), limit=10)]) == 10
-    assert store.tally.total <= 2
+    listed = [one async for one in BlobCheckpointSaver(store).alist(at("t"), limit=count)]
+    return [one.checkpoint["channel_values"] for one in listed], store.start_anew().total
+
+
+async def test_ten_checkpoints_of_a_long_thread_cost_one_request_at_any_moment(store: CountingStore) -> None:
+    saver, parent, taken = BlobCheckpointSaver(store), None, []
+    for n in range(STEP):
+        parent = await _step(saver, parent, n)
+        await saver._core.archive.settle()
+        if n % 133 in range(4):  # about where a head is sealed
+            taken.append((await _newest(store))[1])
+    assert len([entry async for entry in store.list("d/") if "/s/" in entry.key]) > 2
+    assert set(taken) == {1}
+
+
+@pytest.mark.parametrize(("size", "steps", "seals"), [(150, 200, 1), (2000, 200, 4), (6000, 70, 3)])
+async def test_ten_checkpoints_of_a_growing_list_cost_two_requests_at_each_step(
+    store: CountingStore, size: int, steps: int, seals: int
+) -> None:
+    """The head keeps the ten newest when older ones are sealed, and the pack has what they all grew from."""
+    saver, words, parent = BlobCheckpointSaver(store), Random(size), None  # noqa: S311 -- the same each time
+    messages: list[str] = []
+    for n in range(steps):
+        messages.append(words.randbytes(size // 2).hex())
+        parent = await _step(saver, parent, n, {"messages": list(messages)})
+        await saver._core.archive.settle()
+        shown, requests = await _newest(store)
+        assert [len(values["messages"]) for values in shown] == list(range(n + 1, max(n - 9, 0), -1))
+        assert shown[0]["messages"] == messages
+        assert requests <= 2, n
+    assert len([entry async for entry in store.list("d/") if "/s/" in entry.key]) >= seals
+
+
+async def test_ten_checkpoints_beside_a_large_constant_cost_two_requests_after_seals(store: CountingStore) -> None:
+    saver, large, parent = BlobCheckpointSaver(store, limits=Limits(seal_records=60)), b"x" * 100_000, None
+    for n in range(120):
+        parent = await _step(saver, parent, n, {"large": large})
+        await saver._core.archive.settle()
+        shown, requests = await _newest(store)
+        assert len(shown) == min(n + 1, 10)
+        assert requests == 2, n
+    assert [entry.key async for entry in store.list("d/") if "/s/" in entry.key]
+
+
+async def test_checkpoints_too_large_to_stay_in_the_head_are_listed_all_the_same(store: CountingStore) -> None:
+    saver, words, parent = BlobCheckpointSaver(store), Random(1), None  # noqa: S311 -- the same each time
+    messages: list[str] = []
+    for n in range(40):
+        messages.append(words.randbytes(12_000).hex())
+        parent = await _step(saver, parent, n, {"messages": list(messages)})
+        await saver._core.archive.settle()
+        assert max([entry.size async for entry in store.list("h/")]) < 4 * Limits().seal_bytes
+        assert [values["n"] for values in (await _newest(store))[0]] == list(range(n, max(n - 10, -1), -1))
+
+
+async def test_a_state_larger_than_a_whole_head_does_not_seal_at_each_step(store: CountingStore) -> None:
+    """What each head begins with cannot be sealed away: only what was added to it counts."""
+    saver, words, parent = BlobCheckpointSaver(store), Random(2), None  # noqa: S311 -- the same each time
+    state = {f"channel {n}": words.randbytes(6000) for n in range(30)}
+    for n in range(100):
+        checkpoint = made({**state, "n": n}, **dict.fromkeys(state, 1), n=n + 1)
+        new = {"n": n + 1} if n else checkpoint["channel_versions"]
+        told: Any = {"source": "loop", "step": n, "parents": {}}
+        parent = id_of(await saver.aput(at("t", "", parent), checkpoint, told, new))
+    await saver.aclose()
+    assert store.tally.total <= 104
 
 
 async def test_deleting_a_thread_costs_four_requests_at_any_length(store: CountingStore) -> None:

@@ -61,7 +61,7 @@ class Log:
     def held(self) -> int:
         """Bytes in memory, roughly: the head, and the large values kept to tell their successors as differences."""
         body = 0 if self._head is None else len(self._head.body)
-        return 8 * body + sum(len(raw) for _, (_, raw) in self.latest.values())
+        return 8 * body + self.objects.held + sum(len(raw) for _, (_, raw) in self.latest.values())
 
     async def read(self, view: View) -> Segment | None:
         """The head as it is now, or None when the log does not exist; one request.

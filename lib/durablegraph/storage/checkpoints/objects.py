@@ -18,7 +18,7 @@ from durablegraph.storage.checkpoints.names import LogNames
 from durablegraph.storage.checkpoints.records import SegmentEntry
 from durablegraph.storage.checkpoints.sealing import Limits, folded_entry
 from durablegraph.storage.checkpoints.segment import Segment
-from durablegraph.storage.checkpoints.wire import pack_index, unpack_index
+from durablegraph.storage.checkpoints.wire import pack, pack_index, unpack_index
 from durablegraph.storage.objects import ObjectStore
 
 LOG: Final = b"L"
@@ -68,6 +68,12 @@ class LogObjects:
     def __init__(self, shared: Shared, log: LogNames) -> None:
         self._shared = shared
         self._prefix = log.objects
+        self._pack: tuple[bytes, bytes] | None = None
+
+    @property
+    def held(self) -> int:
+        """Bytes in memory."""
+        return 0 if self._pack is None else len(self._pack[1])
 
     async def put_value(self, name: str, raw: bytes) -> None:
         """Store a value under a fresh name."""
@@ -83,9 +89,10 @@ class LogObjects:
             return frames.decompress(key, frame.body)
         return await asyncio.to_thread(frames.decompress, key, frame.body)
 
-    async def put_segment(self, segment: Segment, commit: bytes, body: bytes) -> None:
-        """Store a former head under the segment's fresh name."""
-        await self._put(segment.name, LOG, commit, body)
+    async def put_segment(self, segment: Segment) -> None:
+        """Store what a head began with under the segment's fresh name."""
+        body = await asyncio.to_thread(_compressed, segment)
+        await self._put(segment.name, LOG, segment.commits[-1] if segment.commits else NO_COMMIT, body)
         self._shared.cache(self._prefix + segment.name, segment)
 
     async def segment(self, name: str) -> Segment:
@@ -105,25 +112,33 @@ class LogObjects:
         key, frame = await self._get(name, _INDEX)
         return unpack_index(key, frames.decompress(key, frame.body))
 
-    async def put_pack(self, id_: bytes, body: bytes | None) -> None:
-        """Replace the pack by `body`, compressed; None removes it."""
-        if body is None:
+    async def put_pack(self, id_: bytes, content: bytes | None) -> None:
+        """Replace the pack; None removes it."""
+        if content is None:
+            self._pack = None
             await self._shared.store.delete(self._prefix + names.PACK)
         else:
-            await self._put(names.PACK, _PACK, id_, body)
+            self._pack = id_, content
+            await self._put(names.PACK, _PACK, id_, await asyncio.to_thread(frames.compress, content))
 
     async def pack(self, id_: bytes) -> bytes | None:
-        """The content of the pack of that id; None when another one is there, or none that can be read."""
+        """The content of the pack of that id; None when another one is there, or none that can be read.
+
+        The last one stays at hand: a seal needs it, and so does whoever reads the head again.
+        """
+        if self._pack is not None and self._pack[0] == id_:
+            return self._pack[1]
         try:
             key, frame = await self._get(names.PACK, _PACK)
             if frame.commit != id_:
                 return None
-            return await asyncio.to_thread(frames.decompress, key, frame.body)
+            self._pack = id_, await asyncio.to_thread(frames.decompress, key, frame.body)
         except ObjectMissing:
             return None
         except CorruptCheckpoint as damage:
             _log.warning("%s (nothing is lost: the segments have it all)", damage)
             return None
+        return self._pack[1]
 
     async def fold(self, levels: list[list[SegmentEntry]]) -> tuple[tuple[SegmentEntry, ...], ...]:
         """The index with every overfull level moved into an index object, so that the head stays small."""
@@ -158,3 +173,7 @@ class LogObjects:
         if stored is None:
             raise ObjectMissing(f"{key}: the log refers to this object and it is missing; restore it from a backup")
         return key, frames.open_(key, stored.data, kind, self._shared.cipher)
+
+
+def _compressed(segment: Segment) -> bytes:
+    return frames.compress(pack([segment.base, *segment.records]))

@@ -1,8 +1,8 @@
 """What a log is made of: values, checkpoints, writes of tasks, marks. `wire` gives each its bytes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from durablegraph.storage.checkpoints.splices import Splice
 
@@ -141,3 +141,42 @@ class Base:
 
 
 Record: TypeAlias = Base | StoredCheckpoint | TaskWrites | Forgotten | CommitMark
+
+_FRAME: Final = 16
+"""Bytes of a record, or of an item in one, beside what it holds."""
+
+
+def weight(record: Record) -> int:
+    """How many bytes a record takes up before compression, roughly: enough to compare parts of a log."""
+    match record:
+        case CommitMark() | Forgotten():
+            return _FRAME
+        case TaskWrites(_, task, path, writes):
+            return _FRAME + len(task) + len(path) + sum(_FRAME + _weight(entry) for _, _, entry in writes)
+        case StoredCheckpoint():
+            texts = len(record.id) + len(record.skeleton[1]) + len(record.metadata[1])
+            return texts + _FRAME * len(record.versions) + _weight_of(record.values)
+        case Base(values=values, checkpoint=tip, writes=pending, folded=folded):
+            kept = sum(weight(one) for one in pending) + (0 if tip is None else weight(tip))
+            return _FRAME + _weight_of(values) + kept + _weight_of_history(folded)
+
+
+def _weight_of(values: Iterable[tuple[str, Version, Entry]]) -> int:
+    return sum(_FRAME + len(channel) + _weight(entry) for channel, _, entry in values)
+
+
+def _weight_of_history(folded: Mapping[str, Mapping[str, Folded]]) -> int:
+    histories = (history for channels in folded.values() for history in channels.values())
+    return sum(_FRAME + len(raw) for history in histories for _, (_, raw) in history.writes)
+
+
+def _weight(entry: Entry) -> int:
+    match entry:
+        case Inline(_, raw):
+            return len(raw)
+        case External():
+            return _FRAME
+        case Spliced(_, _, difference, _):
+            return difference.cost
+        case Sealed(_, segments):
+            return _FRAME * (1 + len(segments))

@@ -1,8 +1,9 @@
 """Seals a head that grew large, beside the commits that go on meanwhile.
 
-The head's bytes become a segment, in the background; the commit after that puts a base in the place of the sealed
-records. A crash in between leaves an orphan object and a head that is sealed again. Only a head that could not be
-sealed for a long time, because each commit was made by another process, makes one commit wait.
+Its older records become a segment, in the background; the commit after that puts a base in their place. The newest
+checkpoints stay, so that a list, which begins with them, needs no segment. A crash in between leaves an orphan object
+and a head that is sealed again. Only a head that could not be sealed for a long time, because each commit was made by
+another process, makes one commit wait.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from durablegraph.storage.checkpoints import frames, names
+from durablegraph.storage.checkpoints import names
 from durablegraph.storage.checkpoints.errors import CorruptCheckpoint
 from durablegraph.storage.checkpoints.fencing import HeadFacts
 from durablegraph.storage.checkpoints.objects import LogObjects
@@ -85,7 +86,7 @@ class Sealer:
     async def _publish(self, pack: Pack, earlier: asyncio.Task[None] | None) -> None:
         if earlier is not None:
             await asyncio.wait([earlier])
-        await self._objects.put_pack(pack.id, pack.body)
+        await self._objects.put_pack(pack.id, pack.content)
 
     async def relieved(
         self, head: Head, newest: Mapping[str, tuple[Version, Typed]]
@@ -108,13 +109,21 @@ class Sealer:
         return (_rebased(head.segment, plan), plan.pack) if plan.fits(head.segment) else None
 
     async def _seal(self, head: Head, newest: Mapping[str, tuple[Version, Typed]]) -> SealPlan:
-        segment = replace(head.segment, name=names.new_segment(head.segment.base.sequence))
-        await self._objects.put_segment(segment, head.commit, head.body)
+        segment = self._sealed(head)
+        await self._objects.put_segment(segment)
         index = await self._objects.fold(with_segment(segment.base.index, segment))
         values = _HeadValues(head.segment, newest, ValueReader(self._objects))
         carried = await self._carried(segment, values)
         pack = await self._packed(carried, values)
-        return SealPlan(segment, len(segment.records), index, carried, pack)
+        return SealPlan(segment, index, carried, pack)
+
+    def _sealed(self, head: Head) -> Segment:
+        """The older part of a head. All of it, when a deletion that stays behind has taken the latest of that part."""
+        name, records = names.new_segment(head.segment.base.sequence), head.segment.records
+        older = head.segment.beginning(name, self._limits.sealable(head.segment, len(head.body)))
+        if older.tip is None or head.segment.is_alive(older.tip):
+            return older
+        return head.segment.beginning(name, len(records))
 
     async def _carried(self, segment: Segment, values: "_HeadValues") -> dict[tuple[str, Version], Entry]:
         """The latest checkpoint's values as the next log refers to them, long chains replaced by fresh copies."""
@@ -146,7 +155,7 @@ class Sealer:
             start += len(raw)
         if not pieces:
             return Pack(id_, None) if values.have_shortcuts else None
-        return Pack(id_, await asyncio.to_thread(frames.compress, b"".join(pieces)))
+        return Pack(id_, b"".join(pieces))
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +185,7 @@ def _failure_noted(task: asyncio.Task[Any]) -> None:
 
 
 def _rebased(head: Segment, plan: SealPlan) -> Segment:
-    tail = head.records[plan.count :]
+    tail = head.records[len(plan.segment.records) :]
     segment = Segment.begin("", next_base(plan, tail, secrets.token_bytes(8)))
     for record in tail:
         segment.add(record)

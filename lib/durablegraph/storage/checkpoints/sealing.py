@@ -1,7 +1,8 @@
 """When a head grows too large: what its successor takes over, so that the head stays small and complete.
 
-A sealed segment is a former head, byte for byte. The next head's base carries what its latest checkpoint needs, so
-that reading the latest state still takes one object (and large values). All functions here are pure.
+A sealed segment holds what a head began with; the newest checkpoints stay in the head. The next head's base carries
+what the segment's latest checkpoint needs, so that reading the latest state, or the newest few, still takes one object
+(and large values). All functions here are pure.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,6 +13,7 @@ from typing import Final
 from durablegraph.storage.checkpoints.errors import CorruptCheckpoint
 from durablegraph.storage.checkpoints.records import (
     Base,
+    CommitMark,
     Entry,
     External,
     Inline,
@@ -22,9 +24,14 @@ from durablegraph.storage.checkpoints.records import (
     StoredCheckpoint,
     TaskWrites,
     Version,
+    weight,
 )
 from durablegraph.storage.checkpoints.segment import Segment, WritesByPlace
 
+_MOST: Final = 3
+"""Loads of a head that is sealed although its newest checkpoints make up most of it."""
+_MOST_KEPT: Final = 1.5
+"""Loads of the newest checkpoints that stay; so each seal takes half of the head away, or all but the newest."""
 COMMITS_CARRIED: Final = 32  # how far back a writer with a lost answer can still find its commit after a seal
 
 
@@ -34,30 +41,68 @@ class Limits:
 
     inline: int = 8 * 1024  # a larger value gets an object of its own
     largest_splice: int = 32 * 1024
-    seal_bytes: int = 48 * 1024  # of the compressed head
+    seal_bytes: int = 48 * 1024  # compressed; what a segment has at least, unless checkpoints are huge
     seal_records: int = 400
-    chain_links: int = 64  # splices of one value in one segment
+    keep: int = 10  # newest checkpoints that stay in the head at a seal: what a list shows first
+    chain_links: int = 512  # splices of one value in one segment
     chain_segments: int = 32  # segments that the splices of one value may reach through
     largest_pack: int = 16 * 1024 * 1024  # of values; what does not fit is read through its chain
     fan: int = 32  # segments in an index object
     linger: float = 0.002  # how long writes of a task wait for the checkpoint they usually come with
     conflict_attempts: int = 100
 
-    def is_full(self, segment: Segment, size: int) -> bool:
-        """Whether the head should be sealed soon."""
-        return size > self.seal_bytes or len(segment.records) > self.seal_records
+    def is_full(self, head: Segment, size: int) -> bool:
+        """Whether a head of `size` bytes, compressed, should be sealed soon."""
+        load = self._load(head, size)
+        return load > _MOST or load * self._old(head) > 1
 
-    def is_overdue(self, segment: Segment, size: int) -> bool:
+    def is_overdue(self, head: Segment, size: int) -> bool:
         """Whether the next commit has to wait for the seal."""
-        return size > 2 * self.seal_bytes or len(segment.records) > 2 * self.seal_records
+        load = self._load(head, size)
+        return load > _MOST + 1 or load * self._old(head) > 2  # noqa: PLR2004 -- twice of what is full
+
+    def sealable(self, head: Segment, size: int) -> int:
+        """How many records of a full head to seal: all but the commits of the newest checkpoints, if they are small."""
+        room = _MOST_KEPT * self.seal_bytes * _whole(head) / max(size, 1)
+        cut, kept, taken = len(head.records), set[str](), 0
+        for at in range(len(head.records) - 1, -1, -1):
+            record = head.records[at]
+            taken += weight(record)
+            if taken > room or len(head.records) - at > _MOST_KEPT * self.seal_records or len(kept) == self.keep:
+                break
+            if isinstance(record, StoredCheckpoint):
+                kept.add(record.id)
+                cut = _commit_of(head.records, at)
+        return cut or len(head.records)
+
+    def _load(self, head: Segment, size: int) -> float:
+        """What the head has behind its base, as a multiple of what is worth a segment."""
+        own = size * head.weight / _whole(head)
+        return max(own / self.seal_bytes, len(head.records) / self.seal_records)
+
+    def _old(self, head: Segment) -> float:
+        """How much of it a seal could take away, roughly."""
+        count = len(head.checkpoints) - (head.base.checkpoint is not None)
+        return max(0.0, 1 - self.keep / count) if count else 1.0
+
+
+def _whole(head: Segment) -> int:
+    return max(1, weight(head.base) + head.weight)
+
+
+def _commit_of(records: Sequence[Record], at: int) -> int:
+    """Where the commit of a checkpoint begins that is the `at`-th record, behind any checkpoint before it."""
+    while at and isinstance(records[at - 1], TaskWrites):
+        at -= 1
+    return at - 1 if at and isinstance(records[at - 1], CommitMark) else at
 
 
 @dataclass(frozen=True, slots=True)
 class Pack:
-    """The next content of a log's pack, compressed; None when nothing is packed any more."""
+    """The next content of a log's pack; None when nothing is packed any more."""
 
     id: bytes
-    body: bytes | None
+    content: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +110,18 @@ class SealPlan:
     """A segment that is stored, what the next base takes from it, and the pack that goes with that base, if any."""
 
     segment: Segment
-    count: int
     index: tuple[tuple[SegmentEntry, ...], ...]
     carried: dict[tuple[str, Version], Entry]
     pack: Pack | None
 
     def fits(self, head: Segment) -> bool:
-        """Whether the head still begins with the sealed records and the latest of them is alive.
+        """Whether the head still begins with the sealed records and the latest checkpoint of them is alive.
 
         A head of another base has no use for the plan. Nor has one whose latest checkpoint was deleted meanwhile: the
         base has to carry the one that is the latest now.
         """
         tip = self.segment.tip
-        is_same = head.base.id == self.segment.base.id and len(head.records) >= self.count
+        is_same = head.base.id == self.segment.base.id and len(head.records) >= len(self.segment.records)
         return is_same and (tip is None or head.is_alive(tip))
 
 

@@ -87,8 +87,9 @@ async def newest_first(objects: LogObjects, head: Segment, before: str | None = 
     sealed = _walk(objects, head.base.index)
     following = await anext(sealed, None)
     while True:
-        # A segment has to be read before anything that could rank below its highest is given out.
-        while following is not None and (not queue or queue[0][0].rank <= following.high):
+        # A segment has to be read before anything that ranks below its highest is given out. What ranks as high is its
+        # highest itself, which a newer log has as well, complete.
+        while following is not None and (not queue or queue[0][0].rank < following.high):
             if before is None or not following.low or following.low < before or following.late:
                 admit(await objects.segment(following.name))
             following = await anext(sealed, None)

@@ -14,6 +14,7 @@ from durablegraph.storage.checkpoints.records import (
     StoredCheckpoint,
     TaskWrites,
     Version,
+    weight,
 )
 from durablegraph.storage.checkpoints.wire import unpack
 
@@ -67,6 +68,8 @@ class Segment:
     writes: dict[str, WritesByPlace] = field(default_factory=dict)
     forgotten: dict[str, int] = field(default_factory=dict)
     commits: list[bytes] = field(default_factory=list)
+    weight: int = 0
+    """Of the records behind the base."""
     tip: StoredCheckpoint | None = None
     """The latest living checkpoint; in a head that is the latest of the whole log."""
 
@@ -104,13 +107,22 @@ class Segment:
             dict(self.writes),
             dict(self.forgotten),
             list(self.commits),
+            self.weight,
             self.tip,
         )
 
     def add(self, record: Record) -> None:
         """Append one record."""
         self.records.append(record)
+        self.weight += weight(record)
         self._show(record)
+
+    def beginning(self, name: str, count: int) -> "Segment":
+        """A log of the base and the first `count` records."""
+        segment = Segment.begin(name, self.base)
+        for record in self.records[:count]:
+            segment.add(record)
+        return segment
 
     def _show(self, record: Record) -> None:
         match record:

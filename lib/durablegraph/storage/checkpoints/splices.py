@@ -4,14 +4,16 @@ A splice keeps a prefix and a suffix of the old bytes and replaces the middle. A
 length, so growing it changes the first bytes as well: the header is compared apart from the rest.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 _FIXED_HEADERS: Final = range(0x80, 0xA0)  # fixmap and fixarray: the length is in the first byte
 _SHORT_HEADERS: Final = (0xDC, 0xDE)  # array 16 and map 16
 _LONG_HEADERS: Final = (0xDD, 0xDF)  # array 32 and map 32
 _STRIDE: Final = 65536
+_Piece: TypeAlias = tuple[int, int, int]
+"""Bytes of the value that is made: their place in it, where they begin in an older one, how many they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,34 +45,42 @@ def splice(old: bytes, new: bytes) -> Splice:
     return Splice(header, offset, length, new[start + length : len(new) - suffix], suffix)
 
 
-def apply(base: bytes, splices: Iterable[Splice]) -> bytes:
+def apply(base: bytes, splices: Sequence[Splice]) -> bytes:
     """The value at the end of a chain of splices; copies each byte once however long the chain is."""
-    rope = [(base, 0, len(base))]
-    total = len(base)
+    lengths = [len(base)]
     for step in splices:
-        if step.offset + step.length > total or step.suffix > total:
-            raise ValueError(f"a splice reaches beyond its base of {total} bytes")
-        following = [(step.header, 0, len(step.header)), *_cut(rope, step.offset, step.length)]
-        following.append((step.middle, 0, len(step.middle)))
-        following += _cut(rope, total - step.suffix, step.suffix)
-        rope = [piece for piece in following if piece[2]]
-        total = len(step.header) + step.length + len(step.middle) + step.suffix
-    return b"".join(memoryview(source)[start : start + length] for source, start, length in rope)
+        if step.offset + step.length > lengths[-1] or step.suffix > lengths[-1]:
+            raise ValueError(f"a splice reaches beyond its base of {lengths[-1]} bytes")
+        lengths.append(len(step.header) + step.length + len(step.middle) + step.suffix)
+    made = bytearray(lengths.pop())
+    wanted: list[_Piece] = [(0, 0, len(made))]
+    for step, length in zip(reversed(splices), reversed(lengths), strict=True):
+        wanted = [older for piece in wanted for older in _filled(made, step, length, piece)]
+    for place, start, length in wanted:
+        made[place : place + length] = base[start : start + length]
+    return bytes(made)
 
 
-def _cut(rope: list[tuple[bytes, int, int]], offset: int, length: int) -> list[tuple[bytes, int, int]]:
-    pieces = []
-    for source, start, size in rope:
-        if length <= 0:
-            break
-        if offset >= size:
-            offset -= size
+def _filled(made: bytearray, step: Splice, old_length: int, piece: _Piece) -> Iterator[_Piece]:
+    """Write what the splice itself has of a piece of its value into `made`; give what the old value has."""
+    place, start, length = piece
+    sections = (
+        (step.header, 0, len(step.header)),
+        (None, step.offset, step.length),
+        (step.middle, 0, len(step.middle)),
+        (None, old_length - step.suffix, step.suffix),
+    )
+    position = 0
+    for source, begins, size in sections:
+        first, end = max(start, position), min(start + length, position + size)
+        inside, at = begins + first - position, place + first - start
+        position += size
+        if first >= end:
             continue
-        taken = min(size - offset, length)
-        pieces.append((source, start + offset, taken))
-        length -= taken
-        offset = 0
-    return pieces
+        if source is None:
+            yield at, inside, end - first
+        else:
+            made[at : at + end - first] = source[inside : inside + end - first]
 
 
 def _header_length(data: bytes) -> int:

@@ -13,13 +13,21 @@ from durablegraph.storage.checkpoints.sealing import Limits
 Savers = Callable[..., BlobCheckpointSaver]
 
 TINY = Limits(
-    inline=64, seal_bytes=500, seal_records=3, fan=2, chain_segments=3, chain_links=4, largest_splice=4096, linger=0
+    inline=64,
+    seal_bytes=500,
+    seal_records=3,
+    keep=1,
+    chain_links=4,
+    chain_segments=3,
+    largest_splice=4096,
+    fan=2,
+    linger=0,
 )
 """Everything that happens in long threads only happens here within a few steps."""
 
 _VERSIONS = count(1)
 
-SMALL = Limits(inline=256, seal_bytes=4000, seal_records=20, fan=2, chain_segments=4, linger=0)
+SMALL = Limits(inline=256, seal_bytes=4000, seal_records=20, keep=3, fan=2, chain_segments=4, linger=0)
 
 
 def at(thread: str, namespace: str = "", checkpoint: str | None = None) -> RunnableConfig:

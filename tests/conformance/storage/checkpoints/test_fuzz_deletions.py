@@ -13,7 +13,7 @@ from tests.conformance.storage.checkpoints.savers import SMALL, TINY, Savers, at
 from tests.conformance.storage.conftest import Backend
 
 THREAD = "t"
-LIMITS = [TINY, SMALL, Limits(seal_records=9, linger=0, inline=64), Limits(seal_records=14, linger=0)]
+LIMITS = [TINY, SMALL, Limits(seal_records=9, keep=0, linger=0, inline=64), Limits(seal_records=14, keep=2, linger=0)]
 
 
 @dataclass(slots=True)

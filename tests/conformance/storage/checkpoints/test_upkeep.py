@@ -134,9 +134,10 @@ async def test_the_latest_of_what_is_left_may_lie_in_a_sealed_segment_above_a_la
     assert found.checkpoint["id"] == history[0].checkpoint["id"]
 
 
-async def test_a_seal_that_waits_for_its_commit_does_not_hide_what_a_deletion_left(savers: Savers) -> None:
-    for count in range(8, 24):  # some of these end with a seal that no commit has taken over yet
-        thread, saver = f"{THREAD} {count}", savers(limits=Limits(seal_records=count, linger=0))
+@pytest.mark.parametrize("keep", [0, 1, 3])
+async def test_a_seal_that_waits_for_its_commit_does_not_hide_what_a_deletion_left(savers: Savers, keep: int) -> None:
+    for count in range(8 - 2 * keep, 24 - 6 * keep):  # some end with a seal that no commit has taken over yet
+        thread, saver = f"{THREAD} {count}", savers(limits=Limits(seal_records=count, keep=keep, linger=0))
         await _run(saver, 2, thread, run="keep")
         left = await saver.aget_tuple(at(thread))
         assert left is not None
@@ -193,7 +194,7 @@ async def test_a_copy_onto_a_thread_with_checkpoints_is_refused(savers: Savers) 
 @pytest.mark.parametrize("policy", ["merge", "fence"])
 async def test_prunes_and_writers_at_once_never_leave_a_broken_thread(policy: str) -> None:
     store, stop = MemoryObjectStore(), asyncio.Event()
-    limits = Limits(inline=64, seal_bytes=500, seal_records=3, fan=2, linger=0, conflict_attempts=1000)
+    limits = Limits(inline=64, seal_bytes=500, seal_records=3, keep=1, fan=2, linger=0, conflict_attempts=1000)
 
     class Yielding:
         """Lets others in between any two requests."""
