@@ -57,8 +57,9 @@ def life(number: int, count: int, chance: random.Random) -> Life:
     later = at + timedelta(seconds=3)
     failure = RunFailure(type="ValueError", message="no such order", node="fetch") if status == "failed" else None
     began = {"run_id": run_id, "graph": graph, "thread_id": thread_id, "created_at": at, "metadata": metadata}
+    request = RunRequest(**began, input={"question": "Where is my order?"})
     record = RunRecord(
-        **began, status=status, updated_at=later, step=7, checkpoint=f"{chance.getrandbits(128):032x}",
+        **began, request=request, status=status, updated_at=later, step=7, checkpoint=f"{chance.getrandbits(128):032x}",
         next=("review",) if status == "interrupted" else (), wait=int(status == "interrupted"), error=failure,
         graph_version="4f1c2a90",
     )  # fmt: skip
@@ -68,7 +69,7 @@ def life(number: int, count: int, chance: random.Random) -> Life:
         metadata={"campaign": "spring"} if rare else {},
     )  # fmt: skip
     output = b'{"answer": "Your order is on its way.", "n": 42}' if status == "completed" else None
-    return Life(RunRequest(**began, input={"question": "Where is my order?"}), record, thread, output)
+    return Life(request, record, thread, output)
 
 
 def _status(number: int, *, rare: bool) -> RunStatus:
@@ -89,7 +90,6 @@ class Layout:
     def objects_of(self, lived: Life) -> Iterator[tuple[str, bytes, str | None]]:
         """(key, value, note) of everything that is stored of a run and its thread but checkpoints and waits."""
         run, thread = lived.record, lived.thread
-        yield run_key(run.run_id, "request"), encode(lived.request), None
         yield run_key(run.run_id, "record"), encode(run), None
         if lived.output is not None:
             yield run_key(run.run_id, "output"), lived.output, None
@@ -100,7 +100,7 @@ class Layout:
     @staticmethod
     def _entries(index: Index[Any], record: Listed) -> Iterator[tuple[str, bytes, str | None]]:
         note = index.note(record)
-        for key in (*index.keys(record), index.status_key(record)):
+        for key in index.own(record):
             yield key, b"", note
 
 

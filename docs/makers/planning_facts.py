@@ -58,7 +58,7 @@ OF_TURN = Requests(reads=1, writes=1)
 AT_ONCE = Settings().fan_out_width
 """Tasks of a fan-out in flight at a time."""
 
-OF_DAY = Requests(reads=6, lists=2)
+OF_DAY = Requests(reads=4, lists=2)
 """Counted: the two looks of a run that waits when its timer of a day fires."""
 
 

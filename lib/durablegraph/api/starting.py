@@ -176,4 +176,6 @@ async def keyed(call: Call, request: RunRequest, key: str, body_digest: str) -> 
             code="idempotency_key_reused",
             status=422,
         )
+    if run_id == request.run_id:
+        return request
     return (await call.services.runs.request(run_id)) or request.model_copy(update={"run_id": run_id})

@@ -202,8 +202,8 @@ async def tell(services: Services, run_id: str, decision: Decision) -> None:
     """Append that the run waits or has ended, if it has an event log. Any number of calls append it once."""
     if not isinstance(decision, Wait | Finish):
         return
-    found = await services.runs.load(run_id)
-    if found is None or not found.value.streams:
+    request = await services.request(run_id)  # it never changes, and is in memory
+    if request is None or not request.stream_mode or (found := await services.runs.load(run_id)) is None:
         return
     if isinstance(decision, Finish):
         await tell_end(services, found.value)

@@ -70,7 +70,8 @@ class RunRecord(Listed):
     `step`, `next` and `checkpoint` are written when the run waits or ends; in between the thread's head tells them.
     `graph_version` is the shape of the graph that the run
     began with. `instances` counts the Durable instances that have carried the run (a supervisor may start another).
-    `streams` says that the run has an event log, `tasks_failed` that it went on without tasks that failed.
+    `streams` says that the run has an event log, `tasks_failed` that it went on without tasks that failed. `request` is
+    what its caller asked for, None when that is stored apart because it is long.
     """
 
     run_id: str
@@ -88,6 +89,7 @@ class RunRecord(Listed):
     instances: int = 1
     streams: bool = False
     tasks_failed: bool = False
+    request: RunRequest | None = None
 
     @property
     def identity(self) -> str:

@@ -1,8 +1,9 @@
 """Typed JSON documents on the object store: one pydantic model under keys of one shape."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -10,6 +11,7 @@ from durablegraph.errors import InvariantBroken, StaleHead
 from durablegraph.storage.objects import ObjectStore, PreconditionFailed
 
 Document = TypeVar("Document", bound=BaseModel)
+_TRIES: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +23,13 @@ class Versioned(Generic[Document]):
 
 
 class Documents(Generic[Document]):
-    """Reads and conditional writes of one kind of document."""
+    """Reads and conditional writes of one kind of document; the last `remembered` of them stay in memory."""
 
-    def __init__(self, store: ObjectStore, model: type[Document]) -> None:
+    def __init__(self, store: ObjectStore, model: type[Document], *, remembered: int = 0) -> None:
         self._store = store
         self._model = model
+        self._remembered = remembered
+        self._known: dict[str, Versioned[Document]] = {}
 
     async def load(self, key: str) -> Versioned[Document] | None:
         """The document, or None. A document that does not fit its model raises InvariantBroken, naming the key."""
@@ -33,40 +37,65 @@ class Documents(Generic[Document]):
         if found is None:
             return None
         try:
-            return Versioned(self._model.model_validate_json(found.data), found.etag)
+            return self._remember(key, self._model.model_validate_json(found.data), found.etag)
         except ValidationError as error:
             raise InvariantBroken(f"the object {key!r} is not a {self._model.__name__}: {error}") from error
+
+    def known(self, key: str) -> Document | None:
+        """The document as this process read or wrote it last, from memory; it may be out of date."""
+        found = self._known.get(key)
+        return found.value if found else None
 
     async def create(self, key: str, value: Document, *, note: str | None = None) -> bool:
         """Store a document where there is none, with a note for listings; False when there is one."""
         try:
-            await self._store.put(key, encode(value), if_absent=True, note=note)
+            self._remember(key, value, await self._store.put(key, encode(value), if_absent=True, note=note))
         except PreconditionFailed:
             return False
         return True
 
     async def replace(self, key: str, value: Document, etag: str) -> str:
         """Replace the version that `etag` names; raises PreconditionFailed when it is no longer the current one."""
-        return await self._store.put(key, encode(value), if_match=etag)
+        self._known.pop(key, None)
+        return self._remember(key, value, await self._store.put(key, encode(value), if_match=etag)).etag
 
-    async def change(self, key: str, change: Callable[[Document], Document]) -> Document | None:
+    async def change(
+        self,
+        key: str,
+        change: Callable[[Document], Document],
+        *,
+        before_write: Callable[[Document, Document], Awaitable[None]] | None = None,
+        from_memory: bool = True,
+    ) -> Document | None:
         """Apply `change` to the current version, again whenever somebody else was faster; None when there is none.
 
-        `change` must be pure; when it returns its argument nothing is written. Raises StaleHead after many defeats.
+        `change` must be pure; when it returns its argument nothing is written. The first try is made on the version in
+        memory, `from_memory`: a write shows whether that is the current one, and what writes nothing is tried again.
+        `before_write` is told each version and what is about to replace it. Raises StaleHead after many defeats.
         """
-        for _ in range(50):
-            current = await self.load(key)
+        known = self._known.get(key) if from_memory else None
+        for _ in range(_TRIES):
+            current = known or await self.load(key)
             if current is None:
                 return None
             wanted = change(current.value)
-            if wanted is current.value:
+            if wanted is not current.value:
+                if before_write is not None:
+                    await before_write(current.value, wanted)
+                with suppress(PreconditionFailed):
+                    await self.replace(key, wanted, current.etag)
+                    return wanted
+            elif known is None:
                 return wanted
-            try:
-                await self.replace(key, wanted, current.etag)
-            except PreconditionFailed:
-                continue
-            return wanted
-        raise StaleHead(f"the object {key!r} was changed by others 50 times in a row; try again")
+            known = None
+        raise StaleHead(f"the object {key!r} was changed by others {_TRIES} times in a row; try again")
+
+    def _remember(self, key: str, value: Document, etag: str) -> Versioned[Document]:
+        self._known.pop(key, None)
+        found = self._known[key] = Versioned(value, etag)
+        if len(self._known) > self._remembered:
+            self._known.pop(next(iter(self._known)))
+        return found
 
 
 def encode(value: BaseModel) -> bytes:

@@ -59,7 +59,7 @@ async def _take(runs: RunStore, record: RunRecord, dead: str | None, now: dateti
         ours = {"active_run": record.run_id, "graph": record.graph, "status": ThreadStatus.BUSY, "turn": 0}
         return thread.model_copy(update={**ours, "updated_at": now})
 
-    thread = await runs.change_thread(record.thread_id, change)
+    thread = await runs.change_thread(record.thread_id, change, by_run=True)
     return None if thread is None or thread.active_run == record.run_id else thread.active_run
 
 

@@ -3,7 +3,7 @@
 Keys, below the container's root (``hh`` spreads them)::
 
     runs/{hh}/{run}/record          RunRecord, conditional
-    runs/{hh}/{run}/request         RunRequest, immutable
+    runs/{hh}/{run}/request         RunRequest, immutable; a small one is a part of the record instead
     runs/{hh}/{run}/output          the output as JSON, immutable
     runs/{hh}/{run}/failures/{c}/{t} RunFailure of a task that was executed apart
     runs/{hh}/{run}/waits/{n}       WaitRecord, immutable
@@ -23,13 +23,17 @@ from pydantic import BaseModel
 
 from durablegraph.model.ids import key_part
 from durablegraph.model.records import AnswerRecord, RunFailure, RunRecord, RunRequest, ThreadRecord, WaitRecord
-from durablegraph.storage.documents import Documents, Versioned
+from durablegraph.storage.documents import Documents, Versioned, encode
 from durablegraph.storage.indexes import Filter, Mark, Page
 from durablegraph.storage.objects import ObjectStore
 from durablegraph.storage.run_keys import run_key
 from durablegraph.storage.run_lists import RunLists
 from durablegraph.storage.threads import ThreadStore
 
+_SMALL_REQUEST = 2048
+"""Bytes of a request that is stored in its run's record, which is read and written again and again."""
+_REMEMBERED = 256
+"""Records of runs that this process has to do with, so that it need not read what it has just written."""
 MOST_FAILURES = 10_000
 """Failed tasks that are looked at."""
 
@@ -44,7 +48,7 @@ class RunStore:
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
-        self._records = Documents(store, RunRecord)
+        self._records = Documents(store, RunRecord, remembered=_REMEMBERED)
         self._requests = Documents(store, RunRequest)
         self._waits = Documents(store, WaitRecord)
         self._failures = Documents(store, RunFailure)
@@ -57,12 +61,17 @@ class RunStore:
 
     async def create(self, request: RunRequest, record: RunRecord) -> bool:
         """Store a new run; False when a run of this id exists. Request and mark are there before the record is."""
-        first = await self._requests.create(run_key(request.run_id, "request"), request)
-        if not first and await self.load(record.run_id) is not None:
+        key = run_key(record.run_id, "record")
+        if self._records.known(key) is not None:
+            return False
+        if len(encode(request)) <= _SMALL_REQUEST:
+            record = record.model_copy(update={"request": request})
+        elif not await self._requests.create(run_key(request.run_id, "request"), request) and await self._record(
+            record.run_id
+        ):
             return False
         mark = await self._lists.announce(record)
-        if await self._records.create(run_key(record.run_id, "record"), record):
-            await self._lists.begin(record)
+        if await self._records.create(key, record):
             return True
         if found := await self.load(record.run_id):  # another starter of the same run was faster
             await self._lists.retell(found.value, stray=mark)
@@ -74,6 +83,11 @@ class RunStore:
 
     async def request(self, run_id: str) -> RunRequest | None:
         """What the caller asked for; never changes."""
+        record = self._records.known(run_key(run_id, "record")) or await self._record(run_id)
+        if record is None:
+            return None
+        if record.request is not None:
+            return record.request
         found = await self._requests.load(run_key(run_id, "request"))
         return found.value if found else None
 
@@ -82,16 +96,19 @@ class RunStore:
 
         The thread of a run that ends by it is free afterwards, and the run has no mark.
         """
-        before: RunRecord | None = None
+        tried: list[tuple[RunRecord, RunRecord]] = []
+        foretold: list[RunRecord] = []
 
-        def noted(current: RunRecord) -> RunRecord:
-            nonlocal before
-            before = current
-            return change(current)
+        async def before_write(before: RunRecord, after: RunRecord) -> None:
+            tried.append((before, after))
+            if await self._lists.foretell(before, after):
+                foretold.append(after)
 
-        after = await self._records.change(run_key(run_id, "record"), noted)
-        if after is not None and before is not None and after is not before:
-            await self._lists.tell(before, after)
+        after = await self._records.change(run_key(run_id, "record"), change, before_write=before_write)
+        if tried and after is tried[-1][1]:
+            await self._lists.tell(*tried[-1])
+        elif foretold:  # somebody else was faster, and does not know of it
+            await self._lists.retell(after or foretold[-1])
         return after
 
     async def retell(self, record: RunRecord) -> None:
@@ -154,6 +171,10 @@ class RunStore:
             return found.value if found else None
         return None
 
+    async def _record(self, run_id: str) -> RunRecord | None:
+        found = await self.load(run_id)
+        return found.value if found else None
+
     # ---- waits and answers
 
     async def begin_wait(self, run_id: str, wait: WaitRecord) -> None:
@@ -191,10 +212,13 @@ class RunStore:
         return await self._threads.create(thread)
 
     async def change_thread(
-        self, thread_id: str, change: Callable[[ThreadRecord], ThreadRecord]
+        self, thread_id: str, change: Callable[[ThreadRecord], ThreadRecord], *, by_run: bool = False
     ) -> ThreadRecord | None:
-        """Change a thread's record (see `Documents.change`), and what lists tell of it."""
-        return await self._threads.change(thread_id, change)
+        """Change a thread's record (see `Documents.change`), and what lists tell of it.
+
+        `by_run` says that the mark of a run stands for the change until it is complete.
+        """
+        return await self._threads.change(thread_id, change, by_run=by_run)
 
     async def retell_thread(self, thread_id: str) -> None:
         """Make lists tell what a thread's record says, whatever they told before."""

@@ -257,9 +257,9 @@ async def test_a_deletion_that_stops_halfway_is_completed(part: slice) -> None:
 async def test_a_run_without_a_record_is_left_alone_as_long_as_its_starter_may_live() -> None:
     store = MemoryObjectStore()
     with pytest.raises(SimulatedCrash):
-        await create(RunStore(FaultStore(store, at=3, fault=crash)))  # before the record
+        await create(RunStore(FaultStore(store, at=2, fault=crash)))  # before the record
     await supervise(services(store), cast("Instances", Hub()), NOW + STILLBORN)
-    assert len([entry async for entry in store.list("live/runs/pending/")]) == 1
+    assert len([entry async for entry in store.list("live/runs/running/")]) == 1
     await create(RunStore(store))
     await supervised(store)
     await assert_lists_tell_the_records(store)

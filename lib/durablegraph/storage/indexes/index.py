@@ -24,8 +24,11 @@ Record = TypeVar("Record", bound=Listed)
 class Kind(Generic[Record]):
     """What distinguishes runs from threads and from whatever else is listed.
 
-    Entries of the `live` statuses stand under ``live/``, where the supervisor looks. `brief` makes of a record what
-    lists show, `shorter` what is left of that when it is too long for a note: all but what filters compare.
+    Entries of the `live` statuses stand under ``live/``, where the supervisor looks. Who has one of the statuses
+    `at_work` soon has another one: it has a single entry, in one list of all that are at work, named after the last of
+    them. Who has the status that is `usual` has none in the list of all, which is read together with its own. A status
+    among `ends` is never left. `brief` makes of a record what lists show, `shorter` what is left of that when it is too
+    long for a note: all but what filters compare. `former` are lists that an earlier version kept besides.
     """
 
     name: str
@@ -34,6 +37,10 @@ class Kind(Generic[Record]):
     live: frozenset[str]
     brief: Callable[[Record], Record]
     shorter: Callable[[Record], Record]
+    at_work: tuple[str, ...] = ()
+    usual: str | None = None
+    ends: frozenset[str] = frozenset()
+    former: tuple[str, ...] = ()
     by_thread: bool = False
 
 
@@ -56,22 +63,29 @@ class Index(Generic[Record]):
     def prefix(self, facet: str) -> str:
         """What the keys of a facet's entries begin with."""
         name, _, status = facet.partition("/")
+        if facet in self.kind.former:
+            return facet
+        if name == "status" and status in self.kind.at_work:
+            facet = status_facet(status := self.kind.at_work[-1])
         if name == "status" and status in self.kind.live:
             return f"live/{self.kind.name}/{status}/"
         return f"index/{self.kind.name}/{facet}/"
 
-    def facets(self, record: Record) -> list[str]:
-        """The facets of a record but its status, which it leaves again and again."""
-        found = [ALL] if record.graph is None else [ALL, graph_facet(record.graph)]
-        thread_id = getattr(record, "thread_id", None) if self.kind.by_thread else None
-        if thread_id is not None:
-            found.append(thread_facet(thread_id))
-        return [*found, *dict.fromkeys(metadata_facets(record.metadata))]
-
     def keys(self, record: Record) -> list[str]:
         """The keys of a record's entries but that of its status."""
+        if record.status in self.kind.at_work:
+            return []
+        everywhere = self.everywhere(record)
+        return everywhere[1:] if record.status == self.kind.usual else everywhere
+
+    def everywhere(self, record: Record) -> list[str]:
+        """The keys that `keys` gives for any of the record's statuses; that of the list of all is the first."""
+        facets = [ALL] if record.graph is None else [ALL, graph_facet(record.graph)]
+        thread_id = getattr(record, "thread_id", None) if self.kind.by_thread else None
+        if thread_id is not None:
+            facets.append(thread_facet(thread_id))
         at = position(record.created_at, record.identity)
-        return [f"{self.prefix(facet)}{at}" for facet in self.facets(record)]
+        return [f"{self.prefix(facet)}{at}" for facet in (*facets, *dict.fromkeys(metadata_facets(record.metadata)))]
 
     def status_key(self, record: Record, status: str | None = None) -> str:
         """The key of a record's entry under its status, or under another one."""
@@ -81,6 +95,16 @@ class Index(Generic[Record]):
     def status_keys(self, record: Record, statuses: Iterable[str]) -> list[str]:
         """The keys of the entries that a record would have under these statuses."""
         return [self.status_key(record, status) for status in statuses]
+
+    def own(self, record: Record) -> list[str]:
+        """The keys of the entries that a record wants."""
+        return [*self.keys(record), self.status_key(record)]
+
+    def others(self, record: Record) -> set[str]:
+        """The keys of the entries that it may have left behind, and of those an earlier version gave it."""
+        at = position(record.created_at, record.identity)
+        every = {*self.everywhere(record), *self.status_keys(record, self.kind.statuses)}
+        return (every | {f"{prefix}{at}" for prefix in self.kind.former}) - set(self.own(record))
 
     def note(self, record: Record) -> str:
         """What a record's entries tell of it, at most 2,048 bytes."""
@@ -99,11 +123,10 @@ class Index(Generic[Record]):
     async def put(self, record: Record, keys: Iterable[str], *, unsure: bool = False) -> None:
         """Write entries, all at once; the first error is raised when all have ended.
 
-        `unsure` is for a mark: its note says so, and its value is the whole record, so that who finds it can undo.
+        `unsure` is for a mark, and its note says so: it never is the one that the record wants.
         """
         note = _UNSURE + self.note(record) if unsure else self.note(record)
-        value = record.model_dump_json(exclude_defaults=True).encode() if unsure else b""
-        await in_parallel(keys, lambda key: self._store.put(key, value, note=note))
+        await in_parallel(keys, lambda key: self._store.put(key, b"", note=note))
 
     async def remove(self, keys: Iterable[str]) -> None:
         """Remove entries: one request."""

@@ -50,6 +50,10 @@ RUNS: Final = Kind(
     live=frozenset(status for status in RunStatus if not status.ended),
     brief=_brief_run,
     shorter=_shorter_run,
+    at_work=(RunStatus.PENDING, RunStatus.RUNNING),
+    usual=RunStatus.COMPLETED,
+    ends=frozenset(status for status in RunStatus if status.ended),
+    former=("live/runs/pending/",),
     by_thread=True,
 )
 
@@ -60,6 +64,8 @@ THREADS: Final = Kind(
     live=frozenset(),
     brief=_brief_thread,
     shorter=_without_metadata,
+    at_work=(ThreadStatus.BUSY,),
+    usual=ThreadStatus.IDLE,
 )
 
 SCHEDULES: Final = Kind(
