@@ -18,3 +18,5 @@ opening.check()  # refuse to start, with a reason, rather than answer every requ
 app = df.DFApp(http_auth_level=func.AuthLevel.FUNCTION)
 for module in (run_graph, advance_run, run_tasks, api, supervisor, retention, schedules):
     app.register_functions(module.blueprint)
+
+opening.import_langgraph()  # in a thread: the host need not wait for it, and the first run waits for less

@@ -1,38 +1,49 @@
 """Open the services of a worker process, once, from its environment."""
 
+from __future__ import annotations
+
 import asyncio
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from durablegraph import settings as settings_module
 from durablegraph.errors import ConfigurationError
 from durablegraph.execution.budget import time_budget
 from durablegraph.graphs.deadline import TimeBudget
-from durablegraph.graphs.embeddings import index_config, ttl_config
 from durablegraph.graphs.registry import Registry, registered
-from durablegraph.services import Services
+from durablegraph.services import Kept, Services
 from durablegraph.settings import Settings
-from durablegraph.storage.checkpoints import BlobCheckpointSaver
-from durablegraph.storage.checkpoints.serde import AllowedTypes, AppSerializer
 from durablegraph.storage.connections import Connection, app_connection
 from durablegraph.storage.encryption.opening import key_ring, protected
 from durablegraph.storage.encryption.ring import KeyRing
-from durablegraph.storage.items import ItemStore
-from durablegraph.storage.node_cache import NodeCache
 from durablegraph.storage.objects import ObjectStore
 from durablegraph.storage.opening import open_store
 from durablegraph.storage.prefixed import PrefixedStore, checked_prefix
 from durablegraph.threads import room_for_nodes
+from durablegraph.warming import warm
+
+if TYPE_CHECKING:
+    from durablegraph.storage.checkpoints.serde import AllowedTypes
 
 DATABASE = "objects.db"
 """The SQLite file below the state folder."""
 
 GRAPHS_FILE = "langgraph.json"
 
+NEEDING_LANGGRAPH = (
+    "durablegraph.execution.advance",
+    "durablegraph.execution.fanning",
+    "durablegraph.graphs.loading",
+    "durablegraph.keeping",
+)
+"""What the app's import leaves out and a run needs: all that is imported inside a function for LangGraph's sake."""
+
 _opening = asyncio.Lock()
-_configuration: "Configuration | None" = None
+_configuration: Configuration | None = None
 _opened: Services | None = None
 
 
@@ -55,6 +66,11 @@ def check() -> None:
     """
     global _configuration  # noqa: PLW0603 -- one worker process has one app
     _configuration = configured(os.environ, app_folder(os.environ))
+
+
+def import_langgraph() -> None:
+    """Begin to import LangGraph in a thread: the app is there without it, and the first run waits for the rest only."""
+    warm(*NEEDING_LANGGRAPH)
 
 
 async def services() -> Services:
@@ -113,12 +129,16 @@ def services_on(chosen: Configuration, objects: ObjectStore) -> Services:
     return Services(
         settings=chosen.settings,
         objects=objects,
-        saver=BlobCheckpointSaver(objects, serde=AppSerializer(chosen.types)),
         graphs=chosen.graphs,
-        items=item_store(objects, chosen.graphs),
-        node_cache=NodeCache(objects, serde=AppSerializer(chosen.types)),
+        keep=partial(_kept, chosen, objects),
         time_budget=chosen.time_budget,
     )
+
+
+def _kept(chosen: Configuration, objects: ObjectStore) -> Kept:
+    from durablegraph.keeping import kept  # noqa: PLC0415 -- needs LangGraph, as services that are open do not
+
+    return kept(objects, chosen.types, chosen.graphs)
 
 
 def objects_of(chosen: Configuration) -> ObjectStore:
@@ -133,16 +153,6 @@ def seen_by_app(settings: Settings, stored: ObjectStore) -> ObjectStore:
 
 def _seen(settings: Settings, stored: ObjectStore, ring: KeyRing | None) -> ObjectStore:
     return protected(stored, ring, reads_plaintext=settings.encryption_read_plaintext)
-
-
-def item_store(objects: ObjectStore, graphs: Registry) -> ItemStore:
-    """Long-term memory as `store` of langgraph.json says; raises ConfigurationError for embeddings that fail."""
-    store = graphs.store
-    return ItemStore(
-        objects,
-        index=index_config(store.index, graphs.folder) if store.index else None,
-        ttl=ttl_config(store.ttl) if store.ttl else None,
-    )
 
 
 def stored_objects(settings: Settings, environment: Mapping[str, str], folder: Path) -> ObjectStore:

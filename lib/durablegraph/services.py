@@ -1,33 +1,34 @@
 """What a worker process opens once and every activity and request shares."""
 
+from __future__ import annotations
+
 import logging
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
-
-from langgraph.cache.base import BaseCache
-from langgraph.cache.memory import InMemoryCache
-from langgraph.checkpoint.base import BaseCheckpointSaver
-from langgraph.errors import InvalidUpdateError
-from langgraph.store.base import BaseStore
-from langgraph.store.memory import InMemoryStore
-from langgraph.types import StateSnapshot
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from durablegraph.errors import ConfigurationError, Conflict
-from durablegraph.graphs.allowlist import allowed_types
 from durablegraph.graphs.deadline import TimeBudget
 from durablegraph.graphs.paces import Paces
 from durablegraph.graphs.registry import LoadedGraph, Registry
 from durablegraph.model.records import RunRequest
 from durablegraph.settings import Settings
-from durablegraph.storage.checkpoints import BlobCheckpointSaver
+from durablegraph.storage import checkpoints
 from durablegraph.storage.events import EventLogs, Limits
 from durablegraph.storage.objects import ObjectStore
 from durablegraph.storage.retention import Policy, Retention
 from durablegraph.storage.runs import RunStore
 from durablegraph.storage.schedules import ScheduleStore
+from durablegraph.warming import warmed
+
+if TYPE_CHECKING:
+    from langgraph.cache.base import BaseCache
+    from langgraph.checkpoint.base import BaseCheckpointSaver
+    from langgraph.store.base import BaseStore
+    from langgraph.types import StateSnapshot
 
 log = logging.getLogger(__name__)
 
@@ -36,15 +37,26 @@ _REMEMBERED = 256
 
 
 @dataclass(slots=True)
+class Kept:
+    """What LangGraph keeps in the app's storage: checkpoints, long-term memory, cached results of nodes."""
+
+    saver: BaseCheckpointSaver[Any]
+    items: BaseStore | None = None
+    node_cache: BaseCache[Any] | None = None
+
+
+@dataclass
 class Services:
-    """Settings, storage and graphs of one worker process."""
+    """Settings, storage and graphs of one worker process.
+
+    Runs, schedules and events are served without LangGraph. What needs it is there after `ready`, or after `load`.
+    """
 
     settings: Settings
     objects: ObjectStore
-    saver: BaseCheckpointSaver[Any]
     graphs: Registry
-    items: BaseStore | None = None
-    node_cache: BaseCache[Any] | None = None
+    keep: Callable[[], Kept]
+    """Opens what `kept` is; called once, and again if it raised."""
     time_budget: TimeBudget | None = None
     """How long an activity may take; None: as long as it likes."""
     runs: RunStore = field(init=False)
@@ -54,7 +66,7 @@ class Services:
     """Until when the supervisor leaves a waiting run alone."""
     paces: Paces = field(init=False, default_factory=Paces)
     _savers: dict[str, BaseCheckpointSaver[Any]] = field(init=False, default_factory=dict)
-    _requests: "OrderedDict[str, RunRequest]" = field(init=False, default_factory=OrderedDict)
+    _requests: OrderedDict[str, RunRequest] = field(init=False, default_factory=OrderedDict)
 
     def __post_init__(self) -> None:
         self.runs = RunStore(self.objects)
@@ -73,6 +85,26 @@ class Services:
                 self._requests.popitem(last=False)
         return found
 
+    @cached_property
+    def kept(self) -> Kept:
+        """What LangGraph keeps, opened at its first use; raises ConfigurationError for embeddings that fail."""
+        return self.keep()
+
+    @property
+    def saver(self) -> BaseCheckpointSaver[Any]:
+        """The app's own saver."""
+        return self.kept.saver
+
+    async def ready(self) -> None:
+        """Return when LangGraph is imported and what it keeps is open; raises ConfigurationError as `kept` does."""
+        await warmed()
+        _ = self.kept
+
+    async def load(self, graph: str) -> LoadedGraph:
+        """A graph, and what it is run with; raises what `Registry.load` does and what `ready` does."""
+        await self.ready()
+        return await self.graphs.load(graph)
+
     def saver_of(self, loaded: LoadedGraph) -> BaseCheckpointSaver[Any]:
         """The saver of a graph: its own where it has one, otherwise the app's.
 
@@ -81,7 +113,7 @@ class Services:
         if loaded.checkpointer is not None:
             return loaded.checkpointer
         if loaded.name not in self._savers:
-            self._savers[loaded.name] = self.saver.with_allowlist(allowed_types(loaded.graph))
+            self._savers[loaded.name] = self.saver.with_allowlist(loaded.types)
         return self._savers[loaded.name]
 
     async def retention(self, purge: Callable[[str], Awaitable[None]], *, strict: bool = True) -> Retention:
@@ -90,6 +122,7 @@ class Services:
         Loads every graph, for it may have a saver of its own; one that cannot be loaded raises, or, where not `strict`,
         is left out and logged.
         """
+        await self.ready()
         savers = [self.saver]
         for name in self.graphs.names:
             try:
@@ -105,13 +138,11 @@ class Services:
 
     def items_for(self, loaded: LoadedGraph) -> BaseStore | None:
         """The long-term memory that a graph's nodes get: its own if that lasts, otherwise ours."""
-        own = loaded.graph.store
-        return self.items if own is None or isinstance(own, InMemoryStore) else own
+        return self.kept.items if loaded.store is None else loaded.store
 
     def cache_for(self, loaded: LoadedGraph) -> BaseCache[Any] | None:
         """The node cache of a graph: its own if that lasts, otherwise ours."""
-        own = loaded.graph.cache
-        return self.node_cache if own is None or isinstance(own, InMemoryCache) else own
+        return self.kept.node_cache if loaded.cache is None else loaded.cache
 
     def attempt(
         self, loaded: LoadedGraph, thread_id: str, token: str | None, *, shared: bool = False
@@ -124,24 +155,26 @@ class Services:
         commit if it got past the comparison.
         """
         saver = self.saver_of(loaded)
-        if not isinstance(saver, BlobCheckpointSaver):
+        if not isinstance(saver, checkpoints.BlobCheckpointSaver):
             return saver
         return saver.attempt(shared=shared, heads={thread_id: token} if token else None)
 
     @staticmethod
     def head_token(saver: BaseCheckpointSaver[Any], thread_id: str) -> str | None:
         """The token of the newest commit that an attempt's saver read or made."""
-        return saver.head_token(thread_id) if isinstance(saver, BlobCheckpointSaver) else None
+        return saver.head_token(thread_id) if isinstance(saver, checkpoints.BlobCheckpointSaver) else None
 
     async def head(self, graph: str, thread_id: str) -> str | None:
         """The id of a thread's newest checkpoint, where the graph keeps them."""
-        saver = self.saver_of(await self.graphs.load(graph))
+        saver = self.saver_of(await self.load(graph))
         found = await saver.aget_tuple(_config(thread_id))
         return found.checkpoint["id"] if found else None
 
     async def state(self, graph: str, thread_id: str, checkpoint_id: str | None = None) -> StateSnapshot:
         """A thread's state at its head or at a checkpoint, as LangGraph tells it."""
         bound = await self._bound(graph)
+        from langgraph.errors import InvalidUpdateError  # noqa: PLC0415 -- here the graph has imported it
+
         try:
             snapshot: StateSnapshot = await bound.aget_state(_config(thread_id, checkpoint_id))
         except InvalidUpdateError as error:
@@ -160,7 +193,7 @@ class Services:
             yield snapshot
 
     async def _bound(self, graph: str) -> Any:
-        loaded = await self.graphs.load(graph)
+        loaded = await self.load(graph)
         return loaded.graph.copy(update={"checkpointer": self.saver_of(loaded), "store": self.items_for(loaded)})
 
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from contextlib import nullcontext, suppress
 from datetime import datetime
+from typing import Protocol, runtime_checkable
 
 from durablegraph.api.context import Call
 from durablegraph.api.http import ApiResponse
@@ -12,14 +13,19 @@ from durablegraph.model.records import RunRecord
 from durablegraph.model.status import RunStatus
 from durablegraph.services import Services
 from durablegraph.storage import lifecycle
-from durablegraph.storage.items import ItemStore
-from durablegraph.storage.node_cache import NodeCache
 from durablegraph.storage.retention import Erased, Span, retain
 from durablegraph.storage.retention import erase_thread as erase
 
 _REASON = "its thread is erased"
 _ITEMS_A_SLICE = 5_000
 """Expired items, and as many cached results, that one slice removes at most."""
+
+
+@runtime_checkable
+class _Expiring(Protocol):
+    """A store of ours whose values end by their age; one of somebody else's looks after itself."""
+
+    async def sweep(self, now: datetime, *, limit: int) -> int: ...
 
 
 async def erase_thread(call: Call) -> ApiResponse:
@@ -63,10 +69,7 @@ async def sweep(services: Services, instances: Instances, now: datetime, span: S
     """The next slice of a sweep, and expired items and cached results; the result tells of it in one line."""
     retention = await services.retention(instances.purge, strict=False)
     report = await retain(retention, now, span)
-    expired = [
-        await store.sweep(now, limit=_ITEMS_A_SLICE)
-        for store in (services.items, services.node_cache)
-        if isinstance(store, ItemStore | NodeCache)
-    ]
+    stores: tuple[object, ...] = (services.kept.items, services.kept.node_cache)
+    expired = [await store.sweep(now, limit=_ITEMS_A_SLICE) for store in stores if isinstance(store, _Expiring)]
     done = "no round is due, or another call is at it" if report is None else report.line()
     return f"{done}; {sum(expired)} expired items and cached results"

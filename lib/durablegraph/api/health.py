@@ -38,7 +38,7 @@ async def _graphs(call: Call) -> dict[str, str]:
     states = {}
     for name in call.services.graphs.names:
         try:
-            await call.services.graphs.load(name)
+            await call.services.load(name)
             states[name] = "ok"
         except Exception as error:  # noqa: BLE001 -- a probe reports, whatever went wrong
             states[name] = f"failed: {type(error).__name__}"

@@ -55,7 +55,7 @@ async def bring(services: Services, instances: Instances, request: RunRequest, n
         created_at=request.created_at,
         updated_at=request.created_at,
         metadata=request.metadata,
-        graph_version=(await services.graphs.load(request.graph)).version,
+        graph_version=(await services.load(request.graph)).version,
         streams=bool(request.stream_mode),
     )
     if not await services.runs.create(request, record):
@@ -79,7 +79,7 @@ async def check_graph(call: Call, graph: str, wanted: RunStart) -> None:
         )
     if wanted.command is not None and wanted.input is not None:
         raise InvalidRequest("a run takes either input or command: leave one of them out", status=422)
-    loaded = await call.services.graphs.load(graph)
+    loaded = await call.services.load(graph)
     kind = loaded.input_schema.get("type")
     if kind == "object" and wanted.command is None and not isinstance(wanted.input, dict | None):
         raise InvalidRequest(

@@ -1,9 +1,9 @@
 """Threads: the state at the head or at a checkpoint, and the history, as LangGraph has them."""
 
-from dataclasses import replace
-from typing import Any
+from __future__ import annotations
 
-from langgraph.types import StateSnapshot
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from durablegraph.api.context import Call
 from durablegraph.api.http import ApiResponse
@@ -13,6 +13,9 @@ from durablegraph.errors import Conflict, InvalidRequest, NotFound
 from durablegraph.graphs.jsonable import jsonable
 from durablegraph.model.records import ThreadRecord
 from durablegraph.model.status import ThreadStatus
+
+if TYPE_CHECKING:
+    from langgraph.types import StateSnapshot
 
 _HISTORY, _LONGEST_HISTORY = 10, 1000
 

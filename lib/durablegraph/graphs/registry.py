@@ -1,29 +1,29 @@
-"""The graphs of an app: each is loaded once per worker, at its first use."""
+"""The graphs of an app by name: each is loaded once per worker, at its first use. Knowing them takes no LangGraph."""
+
+from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self, get_type_hints
-
-from langgraph.checkpoint.base import BaseCheckpointSaver
-from langgraph.graph.state import CompiledStateGraph
+from typing import TYPE_CHECKING, Any, Self
 
 from durablegraph.errors import NotFound
 from durablegraph.graphs.app_storage import StoreSettings
-from durablegraph.graphs.internals import Graph
 from durablegraph.graphs.langgraph_json import AppFile, read
-from durablegraph.graphs.loader import compiled, imported
-from durablegraph.graphs.run_scoped import untracked
-from durablegraph.graphs.savers import lasting, opened
 from durablegraph.graphs.sources import Source, fan_out_policy
 from durablegraph.model.fan_out import FanOutPolicy
+
+if TYPE_CHECKING:
+    from langgraph.cache.base import BaseCache
+    from langgraph.checkpoint.base import BaseCheckpointSaver
+    from langgraph.store.base import BaseStore
+
+    from durablegraph.graphs.internals import Graph
+    from durablegraph.graphs.loading import Loading
 
 log = logging.getLogger(__name__)
 
@@ -85,8 +85,14 @@ class LoadedGraph:
     notices: tuple[str, ...] = ()
     version: str = ""
     """Changes when a node or a channel is added, removed or renamed."""
+    types: frozenset[tuple[str, ...]] = frozenset()
+    """Module and name of each type that its state names: what the app's saver may rebuild its values as."""
     checkpointer: BaseCheckpointSaver[Any] | None = None
     """The saver of its own, opened and set up; None: the app's."""
+    store: BaseStore | None = None
+    """The long-term memory of its own, if that lasts; None: the app's."""
+    cache: BaseCache[Any] | None = None
+    """The node cache of its own, if that lasts; None: the app's."""
     fan_out: FanOutPolicy | None = None
     """How its super-steps with several tasks are executed; None: as the settings say."""
 
@@ -100,12 +106,12 @@ class Registry:
     def __init__(self) -> None:
         self._sources: dict[str, tuple[Source, Path]] = {}
         self._objects: dict[str, Registered] = {}
-        self._app_saver: _AppSaver | None = None
+        self._app_saver: tuple[Source, Path] | None = None
         self.store = StoreSettings()
         self.folder = Path()
         self._loaded: dict[str, LoadedGraph] = {}
         self._loading: dict[str, asyncio.Lock] = {}
-        self._open = AsyncExitStack()
+        self._opened: Loading | None = None
         self._keeper: asyncio.Task[None] | None = None
 
     @classmethod
@@ -129,7 +135,7 @@ class Registry:
         self._sources |= {name: (source, app.folder) for name, source in app.graphs.items()}
         self.store, self.folder = app.store, app.folder
         if app.checkpointer is not None:
-            self._app_saver = _AppSaver(app.checkpointer, app.folder)
+            self._app_saver = (app.checkpointer, app.folder)
 
     def register(
         self,
@@ -167,39 +173,21 @@ class Registry:
         return self._loaded[name]
 
     async def _load(self, name: str) -> LoadedGraph:
-        description, given = "", None
+        loading = self._opens()
         if name in self._objects:
-            found, given = self._objects[name].graph, self._objects[name].checkpointer
-            policy = self._objects[name].fan_out
+            loaded = await loading.from_code(name, self._objects[name])
         else:
-            source, folder = self._sources[name]
-            description, policy = source.description, source.fan_out
-            found = await asyncio.to_thread(imported, f"graph {name!r}", source, folder)
-        graph = await compiled(name, found, self._open)
-        checkpointer = await self._saver(name, graph, given)
-        notices = _notices(graph, checkpointer)
-        for notice in notices:
-            log.warning("graph %s: %s", name, notice)
+            loaded = await loading.from_file(name, *self._sources[name])
         self._keep_open()
-        return LoadedGraph(
-            name=name,
-            graph=graph,
-            description=description or (graph.name if graph.name != "LangGraph" else ""),
-            input_schema=_schema(name, graph.get_input_jsonschema) or _outline(graph),
-            output_schema=_schema(name, graph.get_output_jsonschema),
-            context_schema=_schema(name, graph.get_context_jsonschema),
-            notices=notices,
-            version=_version(graph),
-            checkpointer=checkpointer,
-            fan_out=policy,
-        )
+        return loaded
 
-    async def _saver(self, name: str, graph: Graph, given: object) -> BaseCheckpointSaver[Any] | None:
-        """The saver given for the graph in code, else the one it was compiled with, else langgraph.json's."""
-        own = given if given is not None else lasting(graph)
-        if own is not None:
-            return await opened(f"the checkpointer of graph {name!r}", own, self._open)
-        return None if self._app_saver is None else await self._app_saver.opened(self._open)
+    def _opens(self) -> Loading:
+        """What is open for the graphs that are loaded, made for the first of them."""
+        if self._opened is None:
+            from durablegraph.graphs.loading import Loading  # noqa: PLC0415 -- needs LangGraph, as names do not
+
+            self._opened = Loading(self._app_saver)
+        return self._opened
 
     def _keep_open(self) -> None:
         """Leave what was entered when the event loop ends, which cancels its tasks (as `asyncio.run` does)."""
@@ -215,72 +203,6 @@ class Registry:
     async def close(self) -> None:
         """Leave the context managers that factories returned, last entered first. A second call does nothing."""
         self._loaded.clear()
-        if self._app_saver is not None:
-            self._app_saver.forget()
-        await self._open.aclose()
-
-
-class _AppSaver:
-    """The saver that langgraph.json names for all graphs: opened at its first use, and then the same for each."""
-
-    def __init__(self, source: Source, folder: Path) -> None:
-        self._source = source
-        self._folder = folder
-        self._opening = asyncio.Lock()
-        self._saver: BaseCheckpointSaver[Any] | None = None
-
-    async def opened(self, stack: AsyncExitStack) -> BaseCheckpointSaver[Any]:
-        async with self._opening:
-            if self._saver is None:
-                what = "the checkpointer of langgraph.json"
-                found = await asyncio.to_thread(imported, what, self._source, self._folder)
-                self._saver = await opened(what, found, stack)
-        return self._saver
-
-    def forget(self) -> None:
-        self._saver = None
-
-
-def _outline(graph: Graph) -> Mapping[str, Any]:
-    """The least that is known of an input whose types have no JSON schema: an object with these members."""
-    if not isinstance(graph, CompiledStateGraph) or "__root__" in graph.builder.channels:
-        return {}
-    names = get_type_hints(graph.builder.input_schema)
-    return {"type": "object", "properties": {name: {} for name in names}}
-
-
-def _version(graph: Graph) -> str:
-    shape = json.dumps([sorted(graph.nodes), sorted(graph.channels)])
-    return hashlib.sha256(shape.encode()).hexdigest()[:12]
-
-
-def _notices(graph: Graph, checkpointer: BaseCheckpointSaver[Any] | None) -> tuple[str, ...]:
-    notices = []
-    if checkpointer is not None:
-        if not getattr(checkpointer, "guards_head", False):
-            notices.append(
-                f"its checkpoints are kept by {type(checkpointer).__name__}, which cannot refuse a late commit of an "
-                "attempt that was given up; docs/how-to/bring-another-saver.md says what that means."
-            )
-    elif isinstance(graph.checkpointer, BaseCheckpointSaver):
-        notices.append(
-            f"it was compiled with a checkpointer that does not last ({type(graph.checkpointer).__name__}); durable "
-            "runs keep their checkpoints in the app's storage instead. Compile it without one to be rid of this notice."
-        )
-    elif graph.checkpointer is not None:
-        notices.append(f"it was compiled with checkpointer={graph.checkpointer}; a durable run is always persisted.")
-    if names := untracked(graph):
-        notices.append(
-            f"its UntrackedValue channels ({', '.join(sorted(names))}) are stored within a run, as each super-step may "
-            "run in another process; their values must be serializable, and a new run starts without them."
-        )
-    return tuple(notices)
-
-
-def _schema(name: str, make: Callable[[], Mapping[str, Any] | None]) -> Mapping[str, Any]:
-    """A JSON schema, or an empty one where a type of the user's has none: that must not keep the graph from running."""
-    try:
-        return make() or {}
-    except Exception as error:  # noqa: BLE001 -- pydantic and users' types raise many kinds
-        log.warning("graph %s: no JSON schema for one of its types: %s", name, error)
-        return {}
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            await opened.close()

@@ -210,7 +210,7 @@ async def test_a_worker_has_one_pooled_client_for_everything_it_stores(
         await services.objects.put("a", b"1")
         config: RunnableConfig = {"configurable": {"thread_id": "t", "checkpoint_ns": ""}}
         assert await services.saver.aget_tuple(config) is None
-        await asyncio.gather(*(services.items.aput(("n",), f"k{n}", {"v": n}) for n in range(32)))
+        await asyncio.gather(*(services.kept.items.aput(("n",), f"k{n}", {"v": n}) for n in range(32)))
         await asyncio.to_thread(services.saver.get_tuple, config)
         assert len(_client_threads() - before) == 1
     finally:

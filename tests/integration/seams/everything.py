@@ -66,7 +66,7 @@ def services_on(objects: ObjectStore, checkpointer: Any = None, **settings: Any)
     """Services of this graph with all that is stored."""
     services = services_for(graph(), objects=objects, checkpointer=checkpointer, keep_last=3, **settings)
     cache: BaseCache[Any] = NodeCache(objects, serde=AppSerializer())
-    services.node_cache = cache
+    services.kept.node_cache = cache
     return services
 
 

@@ -12,11 +12,12 @@ from typing import Any
 
 from durablegraph.execution.advance import advance
 from durablegraph.execution.fanning import run_chunk
+from durablegraph.graphs.allowlist import allowed_types
 from durablegraph.graphs.jsonable import jsonable
 from durablegraph.model.messages import AdvanceCall, TasksCall, Ticket, decision_json
 from durablegraph.model.names import ADVANCE_ACTIVITY, DOORBELL, TASKS_ACTIVITY
 from durablegraph.model.records import RunRecord, RunRequest
-from durablegraph.services import Services
+from durablegraph.services import Kept, Services
 from durablegraph.settings import Settings
 from durablegraph.storage import lifecycle
 from durablegraph.storage.checkpoints import BlobCheckpointSaver
@@ -34,7 +35,14 @@ class OneGraph:
     def __init__(self, graph: Any, name: str = "g", checkpointer: Any = None) -> None:
         self.names = [name]
         self.loaded = SimpleNamespace(
-            name=name, graph=graph, input_schema={"type": "object"}, checkpointer=checkpointer, fan_out=None
+            name=name,
+            graph=graph,
+            input_schema={"type": "object"},
+            types=allowed_types(graph),
+            checkpointer=checkpointer,
+            store=graph.store,
+            cache=graph.cache,
+            fan_out=None,
         )
 
     async def load(self, name: str) -> Any:
@@ -49,7 +57,8 @@ def services_for(
     objects = objects or MemoryObjectStore()
     saver = saver or BlobCheckpointSaver(objects, serde=AppSerializer())
     graphs = OneGraph(graph, checkpointer=checkpointer)
-    return Services(Settings(**{"fan_out": "never", **settings}), objects, saver, graphs, items=ItemStore(objects))
+    kept = Kept(saver, ItemStore(objects))
+    return Services(Settings(**{"fan_out": "never", **settings}), objects, graphs, lambda: kept)
 
 
 @dataclass

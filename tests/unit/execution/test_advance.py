@@ -200,7 +200,7 @@ async def test_nodes_remember_in_the_apps_store_across_runs_and_threads():
         return {"out": [runtime.store.get(("people",), "ada").value]}
 
     services = services_for(chain(remember, recall))
-    services.items = ItemStore(services.objects)
+    services.kept.items = ItemStore(services.objects)
     run = Durably(services)
     await run.start({"out": []})
     await run.carry()

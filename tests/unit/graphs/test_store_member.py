@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from durablegraph import opening
+from durablegraph import keeping
 from durablegraph.errors import ConfigurationError
 from durablegraph.graphs.langgraph_json import read
 from durablegraph.graphs.registry import Registry
@@ -44,7 +44,7 @@ def items(tmp_path):
     def opened(store):
         file = tmp_path / "langgraph.json"
         file.write_text(json.dumps({"graphs": {"g": "./g.py:graph"}, "store": store}))
-        return opening.item_store(MemoryObjectStore(), Registry.from_file(file))
+        return keeping.item_store(MemoryObjectStore(), Registry.from_file(file))
 
     yield opened
     sys.path[:] = path

@@ -12,7 +12,7 @@ from durablegraph.api.firing import fire
 from durablegraph.api.instances import InstanceView
 from durablegraph.errors import NotFound
 from durablegraph.model.records import RunRequest, ScheduleRecord
-from durablegraph.services import Services
+from durablegraph.services import Kept, Services
 from durablegraph.settings import Settings
 from durablegraph.storage.checkpoints import BlobCheckpointSaver
 from durablegraph.storage.indexes import Index
@@ -78,7 +78,7 @@ GRAPHS: Any = Graphs()
 
 
 def services(objects: ObjectStore) -> Services:
-    return Services(Settings(), objects, BlobCheckpointSaver(objects), GRAPHS)
+    return Services(Settings(), objects, GRAPHS, lambda: Kept(BlobCheckpointSaver(objects)))
 
 
 def record(schedule_id: str = "s", **members: Any) -> ScheduleRecord:

@@ -94,7 +94,7 @@ async def test_types_of_the_graphs_state_and_data_classes_are_rebuilt(opened: Op
 
 async def test_the_graphs_own_types_reach_a_saver_that_knows_no_other(opened: Opened) -> None:
     services = opened()
-    services.saver = BlobCheckpointSaver(services.objects)
+    services.kept.saver = BlobCheckpointSaver(services.objects)
     with pytest.raises(TypeNotAllowedError):
         services.saver.serde.loads_typed(OWN)
     serde = await serde_of(services)
@@ -142,7 +142,7 @@ async def test_a_checkpoint_that_asks_for_a_call_is_refused_when_it_is_read(open
 
 async def test_a_cached_result_that_asks_for_a_call_is_a_miss(opened: Opened, caplog: pytest.LogCaptureFixture) -> None:
     services = opened()
-    cache = services.node_cache
+    cache = services.kept.node_cache
     assert cache is not None
     names = (("node",), "evil"), (("node",), "data")
     loads = cache.serde.loads_typed

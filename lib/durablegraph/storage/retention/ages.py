@@ -6,7 +6,7 @@ from functools import partial
 
 from durablegraph.errors import Conflict, NotFound
 from durablegraph.model.records import RunRecord, ThreadRecord
-from durablegraph.storage.checkpoints import BlobCheckpointSaver
+from durablegraph.storage import checkpoints
 from durablegraph.storage.documents import Documents
 from durablegraph.storage.objects import ObjectEntry
 from durablegraph.storage.retention.erasing import ERASURES, erase_run, erase_thread, resume_erasure
@@ -107,5 +107,5 @@ async def _end_thread(retention: Retention, thread: ThreadRecord, times: Times) 
 
 
 async def _thin(retention: Retention, thread_id: str, count: int) -> bool:
-    savers = [saver for saver in retention.savers if isinstance(saver, BlobCheckpointSaver)]
+    savers = [saver for saver in retention.savers if isinstance(saver, checkpoints.BlobCheckpointSaver)]
     return any([await saver.akeep_last(thread_id, count) for saver in savers])

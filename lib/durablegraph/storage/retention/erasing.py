@@ -5,13 +5,14 @@ anywhere the second call, or the next sweep, completes what the first began. Whi
 a run that does not exist, so that new runs are refused; the hold ends by itself (`lifecycle.UNBORN`).
 """
 
+from __future__ import annotations
+
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from langgraph.checkpoint.base import BaseCheckpointSaver
 from pydantic import BaseModel
 
 from durablegraph.errors import Conflict, NotFound, RequestError, TransientError
@@ -22,6 +23,9 @@ from durablegraph.storage.documents import Documents, encode
 from durablegraph.storage.parallel import in_parallel
 from durablegraph.storage.retention.finds import Retention
 from durablegraph.storage.retention.policy import HOLD, is_active
+
+if TYPE_CHECKING:
+    from langgraph.checkpoint.base import BaseCheckpointSaver
 
 ERASURES = "erasures/"
 _LOOKS = 3

@@ -1,18 +1,21 @@
 """What a sweep works with, and what it finds."""
 
+from __future__ import annotations
+
 import logging
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
-
-from langgraph.checkpoint.base import BaseCheckpointSaver
+from typing import TYPE_CHECKING, Any, Final
 
 from durablegraph.errors import TransientError
 from durablegraph.storage.objects import ObjectEntry, ObjectStore, PreconditionFailed
 from durablegraph.storage.parallel import in_parallel
 from durablegraph.storage.retention.policy import Policy
 from durablegraph.storage.runs import RunStore
+
+if TYPE_CHECKING:
+    from langgraph.checkpoint.base import BaseCheckpointSaver
 
 log = logging.getLogger(__name__)
 

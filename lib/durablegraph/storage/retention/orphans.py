@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from durablegraph.storage.checkpoints import BlobCheckpointSaver, names
+from durablegraph.storage import checkpoints
+from durablegraph.storage.checkpoints import names
 from durablegraph.storage.objects import ObjectEntry
 from durablegraph.storage.retention.finds import (
     Find,
@@ -31,7 +32,7 @@ _KIND = "objects no checkpoint needs"
 
 async def logs(retention: Retention, after: str | None, times: Times) -> AsyncIterator[Looked]:
     """Objects of logs that are not referred to, and all objects of logs whose head is gone."""
-    saver = next((saver for saver in retention.savers if isinstance(saver, BlobCheckpointSaver)), None)
+    saver = next((saver for saver in retention.savers if isinstance(saver, checkpoints.BlobCheckpointSaver)), None)
     if saver is None:
         return
     heads, done = _Heads(retention.objects.list("h/", start_after=_heads_after(after))), after or "d/"
@@ -62,7 +63,7 @@ class _Log:
     """One log as it was listed; `path` is what its head's key has after ``h/``."""
 
     retention: Retention
-    saver: BlobCheckpointSaver
+    saver: "checkpoints.BlobCheckpointSaver"
     path: str
     entries: Sequence[ObjectEntry]
 
