@@ -74,10 +74,11 @@ def _parser() -> argparse.ArgumentParser:
     rotate.add_argument("--dry-run", action="store_true", help="count, and write nothing")
     rebuild = commands.add_parser(
         "rebuild-lists",
-        help="make the lists of runs and threads anew",
-        description="Makes the lists of runs and threads anew from the records: after an upgrade from a version that "
-        "had none, or when entries were lost. It may run while the app does, and again after an interruption; about "
-        "ten requests for each run and thread. Settings are those of the environment and of `local.settings.json`.",
+        help="make the lists of runs, threads and schedules anew",
+        description="Makes the lists of runs, threads and schedules anew from the records, and what is due: after an "
+        "upgrade from a version that had none, or when entries were lost. It may run while the app does, and again "
+        "after an interruption; about ten requests for each record. Settings are those of the environment and of "
+        "`local.settings.json`.",
     )
     _of_app(rebuild)
     _import_parser(commands)

@@ -4,7 +4,7 @@ import asyncio
 import os
 from pathlib import Path
 
-from durablegraph import opening
+from durablegraph import clock, opening
 from durablegraph import settings as settings_module
 from durablegraph.storage.rebuilding import Rebuilt, rebuild_lists
 
@@ -18,7 +18,7 @@ async def _rebuild(folder: Path) -> Rebuilt:
     settings = settings_module.load()
     objects = opening.seen_by_app(settings, opening.stored_objects(settings, os.environ, folder))
     try:
-        return await rebuild_lists(objects)
+        return await rebuild_lists(objects, clock.now())
     finally:
         await objects.aclose()
 
@@ -26,4 +26,4 @@ async def _rebuild(folder: Path) -> Rebuilt:
 def told(rebuilt: Rebuilt) -> str:
     """What a person reads at the end."""
     former = f"; {rebuilt.removed} objects of the former layout removed" if rebuilt.removed else ""
-    return f"{rebuilt.runs} runs and {rebuilt.threads} threads listed anew{former}."
+    return f"{rebuilt.runs} runs, {rebuilt.threads} threads and {rebuilt.schedules} schedules listed anew{former}."

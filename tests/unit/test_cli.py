@@ -102,4 +102,4 @@ def test_nothing_asked_for_shows_what_there_is(capsys):
 def test_lists_of_an_app_are_made_anew(app, capsys):
     (app / ".durablegraph").mkdir()
     assert cli.main(["rebuild-lists", "--app", str(app)]) == 0
-    assert capsys.readouterr().out == "0 runs and 0 threads listed anew.\n"
+    assert capsys.readouterr().out == "0 runs, 0 threads and 0 schedules listed anew.\n"

@@ -5,14 +5,16 @@ It may run while the app does, and again after it was broken off: each record is
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import datetime
 
-from durablegraph.model.records import RunRecord, ThreadRecord
+from durablegraph.model.records import RunRecord, ScheduleRecord, ThreadRecord
 from durablegraph.model.status import thread_status
 from durablegraph.storage.documents import Documents
 from durablegraph.storage.indexes.marks import LIVE
 from durablegraph.storage.objects import ObjectStore
 from durablegraph.storage.parallel import in_parallel
 from durablegraph.storage.runs import RunStore
+from durablegraph.storage.schedules import ScheduleStore
 
 _FORMER_LIST = "recent/"
 """Where runs were listed before; nothing reads it."""
@@ -25,13 +27,15 @@ class Rebuilt:
 
     runs: int = 0
     threads: int = 0
+    schedules: int = 0
     removed: int = 0
 
 
-async def rebuild_lists(objects: ObjectStore) -> Rebuilt:
-    """Write every entry that runs and threads want; about ten requests for each of them."""
-    runs, done = RunStore(objects), Rebuilt()
+async def rebuild_lists(objects: ObjectStore, now: datetime) -> Rebuilt:
+    """Write every entry that runs, threads and schedules want; about ten requests for each of them."""
+    runs, schedules, done = RunStore(objects), ScheduleStore(objects), Rebuilt()
     records, threads = Documents(objects, RunRecord), Documents(objects, ThreadRecord)
+    timetable = Documents(objects, ScheduleRecord)
 
     async def tell_run(key: str) -> None:
         if (found := await records.load(key)) is not None:
@@ -41,12 +45,19 @@ async def rebuild_lists(objects: ObjectStore) -> Rebuilt:
         if (found := await threads.load(key)) is not None:
             await _tell_thread(runs, found.value)
 
+    async def tell_schedule(key: str) -> None:
+        if (found := await timetable.load(key)) is not None:
+            await schedules.retell(found.value.schedule_id, now)
+
     async for keys in _slices(objects, "runs/", "/record"):
         await in_parallel(keys, tell_run)
         done.runs += len(keys)
     async for keys in _slices(objects, "threads/"):
         await in_parallel(keys, tell_thread)
         done.threads += len(keys)
+    async for keys in _slices(objects, "schedules/", "/record"):
+        await in_parallel(keys, tell_schedule)
+        done.schedules += len(keys)
     former = [entry.key async for entry in objects.list(_FORMER_LIST)]
     former += [entry.key async for entry in objects.list(LIVE) if "/" not in entry.key.removeprefix(LIVE)]
     await objects.delete_many(former)

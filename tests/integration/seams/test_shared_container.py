@@ -75,7 +75,7 @@ async def test_nothing_that_one_app_does_touches_a_key_of_another(store: ObjectS
     retention = Retention(mine, services.runs, [services.saver], everything, _nothing)
     await erase_thread(retention, "t", later)
     assert await retain(retention, later) is not None
-    await rebuild_lists(mine)
+    await rebuild_lists(mine, later)
     rotation = await rotate(PrefixedStore(watched, "a"), BOTH, reads_plaintext=True)
     assert rotation.left == 0
     runs = RunStore(EncryptedStore(PrefixedStore(watched, "a"), BOTH))
@@ -95,7 +95,7 @@ async def test_an_app_without_a_prefix_leaves_those_below_one_alone(store: Objec
     later = datetime.now(UTC) + timedelta(days=40)
     await supervise(services, cast("Instances", Hub()), later)
     assert await retain(retention, later) is not None
-    await rebuild_lists(store)
+    await rebuild_lists(store, later)
     assert (await rotate(store, ONE, reads_plaintext=True)).left == 0
     assert {key: etag for key, etag in (await keys(store)).items() if key in before} == before
 

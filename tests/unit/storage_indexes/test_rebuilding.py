@@ -67,7 +67,7 @@ async def keys(store: ObjectStore, prefix: str) -> list[str]:
 
 async def test_lists_of_a_store_of_the_former_layout_are_made_from_its_records() -> None:
     store = await of_former_layout()
-    assert await rebuild_lists(store) == Rebuilt(runs=5, threads=6, removed=9)
+    assert await rebuild_lists(store, AFTER_ALL) == Rebuilt(runs=5, threads=6, removed=9)
     await assert_lists_tell_the_records(store)
     await assert_threads_follow_their_runs(store)
     assert await keys(store, "recent/") == []
@@ -99,19 +99,19 @@ async def test_entries_that_were_lost_or_are_wrong_are_made_right() -> None:
             await store.delete(entry.key)
         elif number % 3 == 1 and "/runs/" in entry.key:
             await store.put(entry.key, b"", note=(entry.note or "").replace("completed", "running"))
-    await rebuild_lists(store)
+    await rebuild_lists(store, AFTER_ALL)
     await assert_lists_tell_the_records(store)
 
 
 @pytest.mark.parametrize("when", When)
 async def test_after_a_crash_at_any_request_a_second_call_completes_it(when: When) -> None:
     counted = FaultStore(await of_former_layout(), at=0)
-    await rebuild_lists(counted)
+    await rebuild_lists(counted, AFTER_ALL)
     for at in range(1, counted.seen + 1, 7):
         store = await of_former_layout()
         with pytest.raises(SimulatedCrash):
-            await rebuild_lists(FaultStore(store, at=at, when=when, fault=crash))
-        await rebuild_lists(store)
+            await rebuild_lists(FaultStore(store, at=at, when=when, fault=crash), AFTER_ALL)
+        await rebuild_lists(store, AFTER_ALL)
         await supervise(services(store), cast("Instances", Hub()), AFTER_ALL)
         await assert_lists_tell_the_records(store)
         await assert_threads_follow_their_runs(store)

@@ -210,6 +210,13 @@ class ScheduleStore:
         await self._store.delete(mark)
         return True
 
+    async def retell(self, schedule_id: str, now: datetime) -> None:
+        """Write the entries anew that the record asks for, in lists and in what is due; a second call does no harm."""
+        if (found := await self.load(schedule_id)) is not None:
+            mark = await self._mark(schedule_id, self._own(found.value), now)
+            await self._mend(schedule_id, set())
+            await self._store.delete(mark)
+
     async def mend(self, due: Due) -> None:
         """Complete what an entry stands for that is not the schedule's own; the entry goes."""
         stored = await self._store.get(due.key)
