@@ -1,10 +1,11 @@
 """The object store in one SQLite file: the embedded default, shared by every process that opens the path.
 
-The file is in WAL mode, so readers never wait for the writer. A call is carried to a thread that owns a connection and
-its answer is carried back to the event loop it came from; the loop itself touches no file. Writes of one process go
-through one thread, which puts all that wait into one transaction (group commit); writes of several processes are
-kept apart by SQLite's own lock. An acknowledged write survives the death of the process at any moment. It survives a
-power cut too when the store was opened with `power_safe`, at the price of one disk flush a commit.
+The file is in WAL mode, so readers never wait for the writer. A short call is carried out where it is made, if nothing
+would make it wait; every other is carried to a thread that owns a connection, and its answer back to the event loop it
+came from. Such writes of one process go through one thread, which puts all that wait into one transaction (group
+commit); writes of several processes are kept apart by SQLite's own lock. An acknowledged write survives the death of
+the process at any moment. It survives a power cut too when the store was opened with `power_safe`, at the price of one
+disk flush a commit.
 """
 
 import secrets
@@ -16,7 +17,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
 from durablegraph import clock
 from durablegraph.errors import ConfigurationError, DurableGraphError, TooLarge, TransientError
@@ -28,12 +29,16 @@ from durablegraph.storage.objects import (
     check_key,
     check_note,
 )
+from durablegraph.storage.sqlite_here import CallsHere, NotHere
 from durablegraph.storage.sqlite_threads import ConnectionThreads, ThreadPlan
+
+T = TypeVar("T")
 
 _READERS: Final = 2
 _MOST_WRITES_A_COMMIT: Final = 128
 _BUSY_SECONDS: Final = 30.0
 _LIST_PAGE: Final = 500
+_SHORT: Final = 64 * 1024
 _LARGEST_IDLE_WAL: Final = 64 * 1024 * 1024  # a burst of writes must not leave a huge WAL file for ever
 _PERMANENT: Final = frozenset(
     {
@@ -62,6 +67,9 @@ CREATE TABLE IF NOT EXISTS durablegraph_objects (
 _HAS_NOTES: Final = "SELECT count(*) FROM pragma_table_info('durablegraph_objects') WHERE name = 'note'"
 _ADD_NOTES: Final = "ALTER TABLE durablegraph_objects ADD COLUMN note TEXT"
 _GET: Final = "SELECT data, etag, modified FROM durablegraph_objects WHERE key = ?"
+_GET_SHORT: Final = (
+    "SELECT CASE WHEN length(data) <= ? THEN data END, etag, modified FROM durablegraph_objects WHERE key = ?"
+)
 _ETAG: Final = "SELECT etag FROM durablegraph_objects WHERE key = ?"
 _PUT: Final = (
     "INSERT INTO durablegraph_objects (etag, modified, data, note, key) VALUES (?, ?, ?, ?, ?) "
@@ -103,12 +111,16 @@ class SqliteObjectStore:
         plan = ThreadPlan(partial(_connect, self._path, power_safe=power_safe), partial(_translated, self._path))
         self._writer = ConnectionThreads(f"{self._path} writer", replace(plan, batch=_MOST_WRITES_A_COMMIT))
         self._readers = ConnectionThreads(f"{self._path} reader", plan, count=_READERS)
+        self._here = CallsHere(self._path, plan.translate)
+        self._longest_write = -1 if power_safe else _SHORT  # one that waits for the disk is never short
         for threads in (self._writer, self._readers):  # a store that is dropped without aclose leaves no thread
             weakref.finalize(self, threads.stop)
+        weakref.finalize(self, self._here.close)
 
     async def get(self, key: str) -> StoredObject | None:
         """See ObjectStore.get."""
-        return await self._readers.run(partial(_get, check_key(key)))
+        check_key(key)
+        return await self._here.run(partial(_get, key), self._readers, here=partial(_get_short, key))
 
     async def put(
         self, key: str, data: bytes, *, if_match: str | None = None, if_absent: bool = False, note: str | None = None
@@ -117,12 +129,12 @@ class SqliteObjectStore:
         check_conditions(if_match, if_absent=if_absent)
         row = (secrets.token_hex(8), _microseconds(self._now()), data, check_note(note), check_key(key))
         if if_match is not None:
-            return await self._writer.run(partial(_replace, row, if_match))
-        return await self._writer.run(partial(_create, row) if if_absent else partial(_put, row))
+            return await self._write(partial(_replace, row, if_match), len(data))
+        return await self._write(partial(_create, row) if if_absent else partial(_put, row), len(data))
 
     async def delete(self, key: str, *, if_match: str | None = None) -> bool:
         """See ObjectStore.delete; the answer is exact here."""
-        return await self._writer.run(partial(_delete, check_key(key), if_match))
+        return await self._write(partial(_delete, check_key(key), if_match))
 
     async def delete_many(self, keys: Sequence[str]) -> None:
         """See ObjectStore.delete_many; one transaction here."""
@@ -146,8 +158,14 @@ class SqliteObjectStore:
                 return
             after = page[-1].key
 
+    async def _write(self, act: Callable[[sqlite3.Connection], T], size: int = 0) -> T:
+        if size > self._longest_write:
+            return await self._writer.run(act)
+        return await self._here.run(act, self._writer, writes=True)
+
     async def aclose(self) -> None:
         """See ObjectStore.aclose; writes that wait are carried out first."""
+        self._here.close()
         await self._writer.aclose()
         await self._readers.aclose()
 
@@ -215,6 +233,13 @@ def _translated(path: Path, error: Exception) -> Exception:
             return TransientError(f"{path}: SQLite could not carry out the call now: {error}")
         case _:  # a bug: shown as what it is
             return error
+
+
+def _get_short(key: str, connection: sqlite3.Connection) -> StoredObject | None:
+    row = connection.execute(_GET_SHORT, (_SHORT, key)).fetchone()
+    if row is not None and row[0] is None:
+        raise NotHere
+    return None if row is None else StoredObject(key, row[0], row[1], _datetime(row[2]))
 
 
 def _get(key: str, connection: sqlite3.Connection) -> StoredObject | None:

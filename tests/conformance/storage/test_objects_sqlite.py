@@ -15,6 +15,7 @@ import pytest
 
 import durablegraph
 from durablegraph.errors import ConfigurationError, TransientError
+from durablegraph.storage.objects import PreconditionFailed
 from durablegraph.storage.sqlite import SqliteObjectStore
 
 LIB = Path(durablegraph.__file__).parent.parent
@@ -67,6 +68,8 @@ async def main(path):
 
 asyncio.run(main(sys.argv[1]))
 """
+
+LONG = b"x" * 65_537
 
 
 @pytest.fixture
@@ -153,6 +156,53 @@ async def test_the_event_loop_runs_on_while_large_values_are_written(store: Sqli
     assert len(gaps) >= 10  # were the 40 MB written on the loop, there would be none
 
 
+async def test_a_short_call_is_carried_out_where_it_is_made(store: SqliteObjectStore) -> None:
+    await store.put("warm", b"")
+    threads = set()
+    await store._writer.run(lambda connection: connection.set_trace_callback(threads.add))
+    await store._readers.run(lambda connection: connection.set_trace_callback(threads.add))
+    for number in range(20):
+        await store.put(f"a/{number}", b"x", if_absent=True)
+        found = await store.get(f"a/{number}")
+        assert found is not None
+        with pytest.raises(PreconditionFailed):
+            await store.put(f"a/{number}", b"y", if_match="another")
+        await store.delete(f"a/{number}", if_match=found.etag)
+    assert threads == set()
+
+
+async def test_values_on_both_sides_of_what_is_short_are_read_as_they_were_written(store: SqliteObjectStore) -> None:
+    for size in (0, 65_535, 65_536, 65_537):
+        for key in ("a", f"a/{size}"):
+            await store.put(key, b"x" * size)
+            found = await store.get(key)
+            assert found is not None
+            assert found.data == b"x" * size
+
+
+async def test_short_calls_in_a_row_leave_the_event_loop_to_others(store: SqliteObjectStore) -> None:
+    await store.put("a", b"x")
+    ticks = 0
+
+    async def tick() -> None:
+        nonlocal ticks
+        while True:
+            await asyncio.sleep(0)
+            ticks += 1
+
+    ticking = asyncio.ensure_future(tick())
+    for _ in range(320):
+        await store.get("a")
+    ticking.cancel()
+    assert ticks >= 19
+
+
+async def test_short_writes_do_not_let_the_log_grow(store: SqliteObjectStore, tmp_path: Path) -> None:
+    for number in range(3_000):
+        await store.put("a", os.urandom(4_000), note=str(number))
+    assert (tmp_path / "objects.db-wal").stat().st_size < 16_000_000  # three thousand writes are over 24 MB
+
+
 async def test_writes_that_wait_share_transactions(store: SqliteObjectStore) -> None:
     await store.put("warm", b"")
     statements: list[str] = []
@@ -164,7 +214,7 @@ async def test_writes_that_wait_share_transactions(store: SqliteObjectStore) -> 
 
     await store._writer.run(spy)
     await trace
-    await asyncio.gather(*(store.put(f"a/{number}", b"x") for number in range(200)))
+    await asyncio.gather(*(store.put(f"a/{number}", LONG) for number in range(200)))
     assert sum(statement.startswith("INSERT") for statement in statements) == 200
     assert sum(statement == "COMMIT" for statement in statements) <= 10
 
