@@ -19,6 +19,7 @@ from durablegraph.storage.encryption.sealing import Sealer
 from durablegraph.storage.objects import ObjectEntry, ObjectStore, PreconditionFailed, StoredObject
 from durablegraph.storage.parallel import in_parallel
 from durablegraph.storage.prefixed import ROOTS
+from durablegraph.storage.written import rotated_note
 
 _PAGE: Final = 500
 _TRIES: Final = 10
@@ -116,10 +117,10 @@ class _Run:
         return value_key == note_key == self.told.active
 
     async def _rewritten(self, stored: StoredObject, note: str | None) -> bool:
-        """Replace exactly what was read; False when it has been replaced meanwhile."""
+        """Replace exactly what was read, and keep its age; False when it has been replaced meanwhile."""
         key = stored.key
         told = None if note is None else await self._sealer.open_note(key, note)
-        sealed_note = await self._sealer.seal_note(key, told)
+        sealed_note = await self._sealer.seal_note(key, rotated_note(key, told, stored.modified))
         sealed = await self._sealer.reseal(key, stored.data)
         try:
             await self._store.put(key, sealed, if_match=stored.etag, note=sealed_note)

@@ -21,6 +21,7 @@ from durablegraph.storage.retention.finds import (
     remove_unchanged,
 )
 from durablegraph.storage.retention.policy import is_active
+from durablegraph.storage.written import written
 
 _UNFINISHED = timedelta(minutes=5)
 """An erasure that is older was broken off: its caller has given up by now."""
@@ -36,7 +37,7 @@ async def erasures(retention: Retention, after: str | None, times: Times) -> Asy
 
 async def runs(retention: Retention, after: str | None, times: Times) -> AsyncIterator[Looked]:
     """Ended runs that are due, and objects of runs that have no record."""
-    async for beginning, entries in grouped(retention.objects.list("runs/", start_after=after), 3):
+    async for beginning, entries in grouped(retention.objects.list("runs/", start_after=after, notes=True), 3):
         yield Looked(entries[-1].key, len(entries), await judged(beginning, _run(retention, beginning, entries, times)))
 
 
@@ -47,7 +48,7 @@ async def _run(retention: Retention, beginning: str, entries: Sequence[ObjectEnt
         if not all(policy.is_past_grace(entry, now) for entry in entries):
             return None
         return found("objects of no run", beginning, entries, partial(_remove_remains, retention, key, entries))
-    if not policy.may_end_run(record.modified, now):
+    if not policy.may_end_run(written(record), now):
         return None
     stored = await Documents(retention.objects, RunRecord).load(key)
     if stored is None or not policy.ends_run(stored.value, now):
@@ -69,21 +70,21 @@ async def _end_run(retention: Retention, run: RunRecord) -> bool:
 
 async def claims(retention: Retention, after: str | None, times: Times) -> AsyncIterator[Looked]:
     """Idempotency keys that may be used for another request again."""
-    async for entry in retention.objects.list("idempotency/", start_after=after):
-        due = retention.policy.ends_claim(entry.modified, times.now)
+    async for entry in retention.objects.list("idempotency/", start_after=after, notes=True):
+        due = retention.policy.ends_claim(written(entry), times.now)
         remove = partial(remove_unchanged, retention.objects, [entry])
         yield Looked(entry.key, 1, found("idempotency keys", entry.key, [entry], remove) if due else None)
 
 
 async def threads(retention: Retention, after: str | None, times: Times) -> AsyncIterator[Looked]:
     """Idle threads that are due, and threads with more checkpoints than are to be kept."""
-    async for entry in retention.objects.list("threads/", start_after=after):
+    async for entry in retention.objects.list("threads/", start_after=after, notes=True):
         yield Looked(entry.key, 1, await judged(entry.key, _thread(retention, entry, times)))
 
 
 async def _thread(retention: Retention, entry: ObjectEntry, times: Times) -> Find | None:
     policy = retention.policy
-    ends = policy.may_end_thread(entry.modified, times.now)
+    ends = policy.may_end_thread(written(entry), times.now)
     if not ends and not (policy.keep_last and times.is_new(entry)):
         return None
     stored = await Documents(retention.objects, ThreadRecord).load(entry.key)

@@ -23,6 +23,7 @@ from durablegraph.storage.documents import Documents, encode
 from durablegraph.storage.parallel import in_parallel
 from durablegraph.storage.retention.finds import Retention
 from durablegraph.storage.retention.policy import HOLD, is_active
+from durablegraph.storage.written import note_of
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -232,7 +233,7 @@ async def _claims(retention: Retention, runs: set[str]) -> AsyncIterator[str]:
         return
     claims = Documents(retention.objects, _Claim)
     async for entry in retention.objects.list("idempotency/", notes=True):
-        run = entry.note
+        run = note_of(entry)
         if run is None:
             stored = await claims.load(entry.key)
             run = None if stored is None else stored.value.run_id
