@@ -1,6 +1,5 @@
 """The read side: runs and threads as they are stored, never by asking the orchestrator."""
 
-import asyncio
 from typing import Any
 
 from durablegraph.api.context import Call
@@ -137,13 +136,14 @@ def _runtime_status(record: RunRecord, view: InstanceView | None) -> str:
 
 
 async def _until_settled(call: Call, record: RunRecord, seconds: float) -> RunRecord:
-    """Read again, less and less often, until the run has ended, waits, or the time is up."""
-    for pause in pauses(seconds):
-        if await _settled(call, record):
-            break
-        await asyncio.sleep(pause)
-        found = await call.services.runs.load(record.run_id)
-        record = found.value if found else record
+    """Read again, after changes and less and less often, until the run has ended, waits, or the time is up."""
+    with call.services.runs.changes(record.run_id) as changed:
+        for pause in pauses(seconds):
+            if await _settled(call, record):
+                break
+            await changed.pause(pause)
+            found = await call.services.runs.load(record.run_id)
+            record = found.value if found else record
     return record
 
 

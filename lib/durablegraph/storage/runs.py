@@ -16,6 +16,7 @@ Keys, below the container's root (``hh`` spreads them)::
 
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any
 
@@ -29,6 +30,7 @@ from durablegraph.storage.objects import ObjectStore
 from durablegraph.storage.run_keys import run_key
 from durablegraph.storage.run_lists import RunLists
 from durablegraph.storage.threads import ThreadStore
+from durablegraph.storage.wakes import Wake, Wakes
 
 _SMALL_REQUEST = 2048
 """Bytes of a request that is stored in its run's record, which is read and written again and again."""
@@ -56,6 +58,7 @@ class RunStore:
         self._threads = ThreadStore(store)
         self._lists = RunLists(store, self._records, self._threads)
         self._claims = Documents(store, _Claimed)
+        self._wakes = Wakes()
 
     # ---- runs
 
@@ -109,7 +112,13 @@ class RunStore:
             await self._lists.tell(*tried[-1])
         elif foretold:  # somebody else was faster, and does not know of it
             await self._lists.retell(after or foretold[-1])
+        if tried:
+            self._wakes.tell(run_id)
         return after
+
+    def changes(self, run_id: str) -> AbstractContextManager[Wake]:
+        """For whoever waits until the run's record changes: pauses that end when this process has changed it."""
+        return self._wakes.of(run_id)
 
     async def retell(self, record: RunRecord) -> None:
         """Make lists and the thread tell what a run's record says, whatever they told before; free an ended one's."""
