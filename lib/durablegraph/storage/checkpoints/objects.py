@@ -8,7 +8,7 @@ import logging
 import weakref
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from durablegraph.storage.checkpoints import frames, names
@@ -176,4 +176,5 @@ class LogObjects:
 
 
 def _compressed(segment: Segment) -> bytes:
-    return frames.compress(pack([segment.base, *segment.records]))
+    """Without the index, which the head has: else each segment would tell of those before it once more."""
+    return frames.compress(pack([replace(segment.base, index=()), *segment.records]))
