@@ -113,6 +113,9 @@ def _tell(report: Report, seen: list[tuple[int, float, float]], runs: int) -> No
         remark = f"{first:.0f} MB before; {average:.1f} kB a run, {more[-1]:.1f} kB in the last half"
         report.row(f"{name}, {runs} waiting runs", f"{end:.0f} MB", remark)
     report.goal("host and worker, a waiting run more", sum(more), RUN_GOAL_KB, unit=" kB")
+    report.notes.append(
+        "one worker, SQLite; a run waits at its first node; looked at when host and worker have nothing to do"
+    )
     points = {name: [(float(row[0]), row[at]) for row in seen] for at, name in ((1, "host"), (2, "worker"))}
     report.lines.append(Lines("waiting runs", "resident, MB", points))
 
