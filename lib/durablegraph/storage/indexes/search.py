@@ -84,7 +84,7 @@ async def search(
 def _lists(kind: Kind[Record], wanted: Filter) -> list[list[str]]:
     """What to read: for each facet asked for the lists that it consists of; the last are those of what is at work."""
     if wanted.status in kind.at_work:
-        return [[status_facet(wanted.status), *kind.former]]
+        return [[*kind.former, status_facet(wanted.status)]]
     working = [] if wanted.status in kind.ends else [status_facet(status) for status in kind.at_work[-1:]]
     facets = [[facet] for facet in wanted.facets()[: _LISTS - len(working)]]
     if facets == [[ALL]] and kind.usual is not None:
