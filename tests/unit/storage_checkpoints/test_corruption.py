@@ -19,6 +19,7 @@ async def _stored() -> tuple[MemoryObjectStore, list[str]]:
     for n in range(12):
         values = {"n": n, "grows": ["x" * 40] * (n + 2), "large": b"%d" % (n % 3) * 100}
         parent = id_of(await put(saver, "t", values, parent=parent))
+        await saver._core.archive.settle()  # as many seals in every run
     await saver.aclose()
     return store, [entry.key async for entry in store.list("")]
 
