@@ -141,7 +141,9 @@ class Services:
         return self.kept.items if loaded.store is None else loaded.store
 
     def cache_for(self, loaded: LoadedGraph) -> BaseCache[Any] | None:
-        """The node cache of a graph: its own if that lasts, otherwise ours."""
+        """The node cache of a graph: its own if that lasts, ours if it does not; None without one, as in LangGraph."""
+        if loaded.graph.cache is None:
+            return None
         return self.kept.node_cache if loaded.cache is None else loaded.cache
 
     def attempt(

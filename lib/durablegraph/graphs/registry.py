@@ -92,7 +92,7 @@ class LoadedGraph:
     store: BaseStore | None = None
     """The long-term memory of its own, if that lasts; None: the app's."""
     cache: BaseCache[Any] | None = None
-    """The node cache of its own, if that lasts; None: the app's."""
+    """The node cache of its own, if that lasts; None: the app's if it was compiled with one, otherwise none."""
     fan_out: FanOutPolicy | None = None
     """How its super-steps with several tasks are executed; None: as the settings say."""
 

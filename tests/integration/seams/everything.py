@@ -4,6 +4,7 @@ import operator
 from typing import Annotated, Any
 
 from langgraph.cache.base import BaseCache
+from langgraph.cache.memory import InMemoryCache
 from langgraph.config import get_store, get_stream_writer
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import CachePolicy, interrupt
@@ -59,7 +60,7 @@ def graph() -> Any:
     builder.add_edge("inner", "cached")
     builder.add_edge("cached", "ask")
     builder.add_edge("ask", END)
-    return builder.compile()
+    return builder.compile(cache=InMemoryCache())
 
 
 def services_on(objects: ObjectStore, checkpointer: Any = None, **settings: Any) -> Services:

@@ -5,6 +5,7 @@ import operator
 import os
 from typing import Annotated, TypedDict
 
+from langgraph.cache.memory import InMemoryCache
 from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 from langgraph.types import CachePolicy, interrupt
@@ -63,7 +64,7 @@ def _built():
         builder.add_edge(before, after)
     builder.add_edge(["remember", "note"], "ask")
     builder.add_edge("finish", END)
-    return builder.compile()
+    return builder.compile(cache=InMemoryCache())
 
 
 def _failing():

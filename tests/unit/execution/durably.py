@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
+from langgraph.cache.memory import InMemoryCache
+
 from durablegraph.execution.advance import advance
 from durablegraph.execution.fanning import run_chunk
 from durablegraph.graphs.allowlist import allowed_types
@@ -41,7 +43,7 @@ class OneGraph:
             types=allowed_types(graph),
             checkpointer=checkpointer,
             store=graph.store,
-            cache=graph.cache,
+            cache=None if isinstance(graph.cache, InMemoryCache) else graph.cache,
             fan_out=None,
         )
 
