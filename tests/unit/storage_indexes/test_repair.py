@@ -307,6 +307,40 @@ async def test_a_thread_that_is_taken_while_it_is_freed_shows_who_has_it(at: int
     assert found.records == [THREADS.brief(thread) for thread in await records(store, THREADS)]
 
 
+@pytest.mark.parametrize("at", range(1, 6))
+async def test_of_two_runs_that_start_on_a_free_thread_at_once_lists_tell_which_has_it(at: int) -> None:
+    store, late = Interfering(), record("late", created_at=LATER, updated_at=LATER)
+    for step in (start, begin, completed):
+        await step(RunStore(store))
+    store.at, store.act = at, start_on_the_same_thread_if_free
+    try:
+        await start(RunStore(store), late)
+    except Conflict:
+        await RunStore(store).delete(late)
+    store.at = 0
+    await supervised(store)
+    await assert_lists_tell_the_records(store)
+    await assert_threads_follow_their_runs(store)
+
+
+@pytest.mark.parametrize("at", range(1, 6))
+async def test_a_thread_whose_metadata_changes_while_a_run_takes_it_tells_both(at: int) -> None:
+    store = Interfering()
+    for step in (start, begin, completed):
+        await step(RunStore(store))
+    store.at, store.act = at, name_the_thread
+    await start_on_the_same_thread(RunStore(store))
+    store.at = 0
+    await supervised(store)
+    await assert_lists_tell_the_records(store)
+    found = await RunStore(store).search_threads(Filter(status="busy", metadata=(("owner", "ann"),)), limit=5)
+    assert [thread.graph for thread in found.records] == ["another"]
+
+
+async def name_the_thread(runs: RunStore) -> None:
+    await runs.change_thread("case:1", lambda thread: thread.model_copy(update={"metadata": {"owner": "ann"}}))
+
+
 async def start_on_the_same_thread_if_free(runs: RunStore) -> None:
     with suppress(Conflict):
         await start_on_the_same_thread(runs)

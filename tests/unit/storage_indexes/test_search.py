@@ -14,6 +14,7 @@ from durablegraph.storage.indexes import Filter, Index
 from durablegraph.storage.indexes.filters import ALL
 from durablegraph.storage.indexes.kinds import RUNS, THREADS
 from durablegraph.storage.memory import MemoryObjectStore
+from durablegraph.storage.run_keys import run_key
 from durablegraph.storage.runs import RunStore
 from tests.support.stores import CountingStore, Kind
 
@@ -150,6 +151,33 @@ async def test_two_frequent_things_that_never_meet_give_empty_pages_that_lead_to
     assert [record.run_id for record in seen] == [found[0].run_id]
     assert sizes[:8] == [0] * 8
     assert len(sizes) <= 12
+
+
+async def test_with_more_at_work_than_one_request_tells_pages_are_short_and_lead_to_the_end() -> None:
+    chance = dice(19)
+    found = [run(number, chance, graph="h", status=RunStatus.RUNNING) for number in range(5200)]
+    old = run(-5, chance, graph="rare", status=RunStatus.COMPLETED)
+    store = await stored([*found, old])
+    first = await RunStore(store).search(Filter(graph="rare"), limit=20)
+    assert first.records == []
+    assert first.next is not None
+    assert [one.identity for one in await leaf(RunStore(store).search, Filter(graph="rare"), 20)] == [old.run_id]
+
+
+async def test_a_small_request_is_in_the_record_and_a_large_one_beside_it() -> None:
+    store = CountingStore(MemoryObjectStore())
+    for run_id, size in (("small", 10), ("large", 5000)):
+        made = run(1, dice(1), run_id=run_id)
+        asked = RunRequest(run_id=run_id, graph="g", thread_id="t", input="x" * size, created_at=NOW)
+        assert await RunStore(store).create(asked, made)
+        store.start_anew()
+        assert await RunStore(store).request(run_id) == asked
+        assert store.start_anew().requests == {Kind.READ: 1 if run_id == "small" else 2}
+    assert [entry.key async for entry in store.list("runs/") if entry.key.endswith("/request")] == [
+        run_key("large", "request")
+    ]
+    page = await RunStore(store).search(Filter(), limit=5)
+    assert [one.request for one in page.records] == [None, None]
 
 
 async def test_pages_stay_where_they_are_while_new_runs_arrive() -> None:
