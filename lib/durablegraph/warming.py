@@ -31,9 +31,14 @@ def warm(*modules: str) -> None:
 
 async def warmed() -> None:
     """Return when nothing is being imported; at once where nothing was to be."""
-    thread = _warming
-    if thread is not None and not _is_done(thread):
-        await asyncio.to_thread(thread.join)
+    if not _is_done(_warming):
+        await asyncio.to_thread(join)
+
+
+def join() -> None:
+    """As `warmed`, for those who may block."""
+    if _warming is not None:
+        _warming.join()
 
 
 def _is_done(thread: threading.Thread | None) -> bool:
@@ -41,9 +46,15 @@ def _is_done(thread: threading.Thread | None) -> bool:
 
 
 def _import(*modules: str) -> None:
+    """Import without the collector, and hide from it what stays: it would find nothing, and go through it for ever."""
+    collects = gc.isenabled()
+    gc.disable()
     try:
         for name in modules:
             import_module(name)
     except Exception:
         log.exception("importing ahead failed; whatever needs it will fail too")
-    gc.freeze()  # some hundred thousand objects that live as long as the process: going through them costs every step
+    finally:
+        gc.freeze()
+        if collects:
+            gc.enable()

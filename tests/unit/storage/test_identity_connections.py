@@ -11,7 +11,7 @@ from durablegraph import BlobCheckpointSaver
 from durablegraph.errors import ConfigurationError
 from durablegraph.opening import open_services, stored_objects
 from durablegraph.settings import Settings
-from durablegraph.storage import opening
+from durablegraph.storage import azure_opening, opening
 from durablegraph.storage.azure_blob import BlobObjectStore
 from durablegraph.storage.checkpoints import saver as saver_module
 from durablegraph.storage.connections import IdentityConnection, app_connection
@@ -40,7 +40,7 @@ def made(monkeypatch):
         return make
 
     classes = (watched(ManagedIdentityCredential), watched(DefaultAzureCredential))
-    monkeypatch.setattr(opening, "_identity_classes", lambda: classes)
+    monkeypatch.setattr(azure_opening, "_identity_classes", lambda: classes)
     return made
 
 
@@ -55,7 +55,7 @@ def made(monkeypatch):
 )
 async def test_the_settings_choose_the_credential(made, settings, kind, given):
     connection = connected({**SHOP, **{f"{NAME}{name}": value for name, value in settings.items()}})
-    opened = opening._open_with_identity(connection, AioHttpTransport())
+    opened = azure_opening._open_with_identity(connection, AioHttpTransport())
     assert made == [(kind, given)]
     assert opened.container.account_name == "shop"
     assert opened.container.container_name == "langgraph-checkpoints"
@@ -65,7 +65,7 @@ async def test_the_settings_choose_the_credential(made, settings, kind, given):
 
 async def test_an_address_of_its_own_is_where_the_blobs_are(made):
     addresses = {f"{NAME}{kind}ServiceUri": f"https://{kind}.example" for kind in ("blob", "queue", "table")}
-    opened = opening._open_with_identity(connected(addresses), AioHttpTransport())
+    opened = azure_opening._open_with_identity(connected(addresses), AioHttpTransport())
     assert opened.container.url == "https://blob.example/langgraph-checkpoints"
     await opened.container.close()
     await asyncio.gather(*(close() for close in opened.also_close))
