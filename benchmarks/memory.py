@@ -1,14 +1,10 @@
-"""What waiting runs cost the host's memory, and what a start costs: python -m benchmarks.memory [runs].
+"""What waiting runs cost the host's memory: python -m benchmarks.memory [runs].
 
-The time to import the app in a fresh process, and from the command to the state `Running`. Then 10,000 runs that wait
-for an answer: the resident memory of the host and its worker before them and after each quarter.
+10,000 runs that wait for an answer: the resident memory of the host and its worker before them and after each quarter.
 """
 
 import contextlib
-import os
 import sqlite3
-import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -17,10 +13,9 @@ from pathlib import Path
 
 from benchmarks.peers import client
 from benchmarks.processes import processes, usage
-from benchmarks.report import Lines, Report, spread
-from benchmarks.serving import ROOT, host
+from benchmarks.report import Lines, Report
+from benchmarks.serving import host
 
-IMPORT_GOAL = 1.2
 RUN_GOAL_KB = 20
 CALLERS = 20
 WARM = 50
@@ -63,28 +58,6 @@ def until_waiting(url: str, state: Path, runs: int) -> None:
             time.sleep(1)
 
 
-def importing() -> float:
-    """Seconds of processor time that a fresh process needs to import the app."""
-    code = "import function_app, resource; u = resource.getrusage(resource.RUSAGE_SELF); print(u.ru_utime + u.ru_stime)"
-    paths = os.pathsep.join((str(ROOT / "lib"), str(ROOT)))
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        check=True,
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": paths},
-    )
-    return float(done.stdout.split()[-1])
-
-
-def to_running() -> float:
-    """Seconds from the command to `Running`."""
-    began = time.perf_counter()
-    with host("five", ours=True):
-        return time.perf_counter() - began
-
-
 def waiting(report: Report, runs: int) -> None:
     """Start the runs in four parts, and tell what memory each part cost."""
     with tempfile.TemporaryDirectory() as folder, host("five", "--state", folder, ours=True) as url:
@@ -122,11 +95,7 @@ def _tell(report: Report, seen: list[tuple[int, float, float]], runs: int) -> No
 
 def main(runs: int) -> int:
     """Print and keep the table; the result is how many goals were missed."""
-    report = Report("memory", "Memory and start", ("found", "remark"))
-    imports, starts = [importing() for _ in range(5)], [to_running() for _ in range(5)]
-    report.row("import of the app, seconds of processor time", spread(imports), "fresh process, bytecode cached")
-    report.row("command to Running, seconds", spread(starts), "host and one worker process")
-    report.goal("import of the app", statistics.median(imports), IMPORT_GOAL, unit=" s")
+    report = Report("memory", "Memory of waiting runs", ("found", "remark"))
     waiting(report, runs)
     return report.keep()
 
