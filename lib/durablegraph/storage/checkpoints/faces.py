@@ -3,11 +3,13 @@
 The asynchronous face may be used on any event loop, the synchronous one in any thread but the home loop's (see `home`).
 """
 
+import asyncio
 import random
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
@@ -30,7 +32,7 @@ from durablegraph.storage.home import Home
 
 
 class TwoFacedSaver(BaseCheckpointSaver[str]):
-    """Everything LangGraph calls, on top of seven coroutines that run on the home loop."""
+    """Everything LangGraph calls, and closing, on top of coroutines that run on the home loop."""
 
     @property
     @abstractmethod
@@ -66,6 +68,9 @@ class TwoFacedSaver(BaseCheckpointSaver[str]):
 
     @abstractmethod
     async def _history(self, config: RunnableConfig, channels: Sequence[str]) -> Mapping[str, Folded]: ...
+
+    @abstractmethod
+    async def _end(self) -> None: ...
 
     @property
     def _plain(self) -> SerializerProtocol:
@@ -207,3 +212,30 @@ class TwoFacedSaver(BaseCheckpointSaver[str]):
         del channel
         number = 0 if current is None else int(str(current).split(".", 1)[0])
         return f"{number + 1:032}.{random.random():.16f}"  # noqa: S311 -- no secret
+
+    def close(self) -> None:
+        """Wait for what is under way and, if this saver opened the store, close it. A second call does nothing."""
+        self._home.wait(self._end(), "close")
+        self._home.leave()
+
+    async def aclose(self) -> None:
+        """See `close`."""
+        await self._home.call(self._end())
+        self._home.leave()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        self._home.settle_on(asyncio.get_running_loop())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()

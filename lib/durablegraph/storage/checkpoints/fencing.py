@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from durablegraph.errors import InvalidRequest
+
 _REMEMBERED: Final = 64
 _REMEMBERED_HEADS: Final = 1024
 
@@ -27,6 +29,13 @@ class ConflictPolicy(StrEnum):
 
     MERGE = "merge"
     """Add to whatever is there, as LangGraph's SQL savers do: both branches are kept."""
+
+    @classmethod
+    def named(cls, name: str) -> "ConflictPolicy":
+        """The policy that a caller may choose by this name; raises InvalidRequest."""
+        if name not in {cls.FENCE, cls.MERGE}:
+            raise InvalidRequest(f"on_conflict={name!r} is unknown: expected 'fence' or 'merge'")
+        return cls(name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from durablegraph.storage.checkpoints import names
 from durablegraph.storage.checkpoints.archive import Archive
 from durablegraph.storage.checkpoints.deltas import delta_history
 from durablegraph.storage.checkpoints.fencing import ConflictPolicy, View
+from durablegraph.storage.checkpoints.head import Head
 from durablegraph.storage.checkpoints.log import Log
 from durablegraph.storage.checkpoints.names import LogNames
 from durablegraph.storage.checkpoints.reach import externals
@@ -28,7 +29,6 @@ from durablegraph.storage.checkpoints.records import (
     Typed,
     Version,
 )
-from durablegraph.storage.checkpoints.sealer import Head
 from durablegraph.storage.checkpoints.sealing import COMMITS_CARRIED, as_records
 from durablegraph.storage.checkpoints.search import Found, newest_first
 from durablegraph.storage.checkpoints.segment import Segment

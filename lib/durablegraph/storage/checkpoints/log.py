@@ -1,37 +1,34 @@
-"""One log: the checkpoints of one (thread, namespace), and the only code that moves its head.
+"""One log: the checkpoints of one (thread, namespace), and the only code that has its head moved.
 
 Commits are grouped: everything that is queued while a commit is under way goes into the next one, and writes of a
 task wait up to two milliseconds for the checkpoint they usually come with, so that a super-step costs one request.
-A head that grew large is sealed in the background: its bytes are stored as a segment, and the next commit replaces
-the sealed records by a base, so that no checkpoint waits for two requests.
+A head that grew large is sealed in the background: its older records are stored as a segment, and the next commit
+replaces them by a base, so that no checkpoint waits for two requests.
 """
 
 import asyncio
 import random
 import secrets
-import weakref
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 
-from durablegraph.storage.checkpoints import frames
 from durablegraph.storage.checkpoints.changes import Change, Draft, PutWrites
-from durablegraph.storage.checkpoints.errors import LOOKS, ConcurrentWriterError, CorruptCheckpoint, ObjectMissing
-from durablegraph.storage.checkpoints.fencing import HeadFacts, View, refusal
+from durablegraph.storage.checkpoints.errors import ConcurrentWriterError, CorruptCheckpoint, ObjectMissing
+from durablegraph.storage.checkpoints.fencing import View, refusal
 from durablegraph.storage.checkpoints.frames import NO_COMMIT, GrowingBody
+from durablegraph.storage.checkpoints.head import Head, MovingHead
 from durablegraph.storage.checkpoints.names import SEGMENTS, LogNames
-from durablegraph.storage.checkpoints.objects import LOG, LogObjects, Shared
-from durablegraph.storage.checkpoints.records import Base, CommitMark, Entry, Typed, Version
-from durablegraph.storage.checkpoints.sealer import Head, Sealer
+from durablegraph.storage.checkpoints.objects import LogObjects, Shared
+from durablegraph.storage.checkpoints.records import CommitMark, Entry, Typed, Version
+from durablegraph.storage.checkpoints.sealer import Sealer
 from durablegraph.storage.checkpoints.sealing import carry
 from durablegraph.storage.checkpoints.search import find
 from durablegraph.storage.checkpoints.segment import Segment, WritesByPlace
 from durablegraph.storage.checkpoints.values import NewValues
 from durablegraph.storage.checkpoints.waiting import CommitQueue, Waiting
 from durablegraph.storage.checkpoints.wire import pack
-from durablegraph.storage.objects import PreconditionFailed
 
-_KNOWN_VALUES = 256
 _LONGEST_PAUSE = 0.1
 
 
@@ -41,14 +38,9 @@ class Log:
     def __init__(self, shared: Shared, log_names: LogNames) -> None:
         self.names = log_names
         self.objects = LogObjects(shared, log_names)
-        self.latest: dict[str, tuple[Version, Typed]] = {}
         self._shared = shared
         self._lock = asyncio.Lock()
-        self._head: Head | None = None
-        self._body: weakref.ref[GrowingBody] | None = None
-        self._wrote_last = False  # a process that commits but once would leave its seal to nobody
-        self._misses = 0
-        self._known: dict[bytes, str] = {}
+        self._head = MovingHead(shared, log_names)
         self._queue = CommitQueue(self._flush, shared.limits.linger)
         self._sealer = Sealer(self.objects, shared.limits)
 
@@ -59,9 +51,8 @@ class Log:
 
     @property
     def held(self) -> int:
-        """Bytes in memory, roughly: the head, and the large values kept to tell their successors as differences."""
-        body = 0 if self._head is None else len(self._head.body)
-        return 8 * body + self.objects.held + sum(len(raw) for _, (_, raw) in self.latest.values())
+        """Bytes in memory, roughly."""
+        return self._head.held + self.objects.held
 
     async def read(self, view: View) -> Segment | None:
         """The head as it is now, or None when the log does not exist; one request.
@@ -70,18 +61,18 @@ class Log:
         an outdated head would be refused anyway.
         """
         async with self._lock:
-            head, trusted = self._head, view.trusted(self.names.head)
+            head, trusted = self._head.known, view.trusted(self.names.head)
             if head is None or trusted is None or head.commit != trusted:
-                head = await self._load()
+                head = await self._head.load()
             view.saw(self.names.head, head.facts())
             if view.is_committer:
-                self._sealer.begin_when_full(head, self.latest)  # while the super-step is executed
+                self._sealer.begin_when_full(head, self._head.latest)  # while the super-step is executed
             return None if head.etag is None else head.segment
 
     async def assert_not_lost(self) -> None:
         """Raise CorruptCheckpoint when the head is missing and segments are there; no request when it is there."""
         async with self._lock:
-            head = self._head or await self._load()
+            head = self._head.known or await self._head.load()
             if head.etag is None:
                 await self._assert_never_sealed()
 
@@ -101,7 +92,7 @@ class Log:
         async with self._lock:
             for attempt in range(self._shared.limits.conflict_attempts):
                 await self._pause(attempt)
-                head = await self._load()
+                head = await self._head.load()
                 try:
                     made = await make(head)
                     if made is None:
@@ -109,23 +100,17 @@ class Log:
                     if await self._replace(head, made, view):
                         return True
                 except ObjectMissing:
-                    if not self._another_look():
+                    if not self._head.another_look():
                         raise
             raise self._contention()
-
-    def _another_look(self) -> bool:
-        """Whether to read the head again after an object it refers to was missing."""
-        self._forget()
-        self._misses += 1
-        return self._misses % LOOKS != 0
 
     async def _replace(self, head: Head, segment: Segment, view: View) -> bool:
         commit = secrets.token_bytes(len(NO_COMMIT))
         segment.add(CommitMark(commit))
         body = GrowingBody(pack([segment.base, *segment.records]))
-        stored = await self._store(head, segment, body, commit, {view: self._is_alone(view, head)})
-        self._known.clear()
-        return stored
+        moved = await self._head.move(head, segment, body, commit, {view: self._head.was_seen_by(view, head)})
+        self._head.stored.clear()
+        return moved
 
     async def settle(self) -> None:
         """Wait until everything under way has ended."""
@@ -138,7 +123,7 @@ class Log:
             try:
                 for attempt in range(self._shared.limits.conflict_attempts):
                     await self._pause(attempt)
-                    head = self._head or await self._load()
+                    head = self._head.known or await self._head.load()
                     if head.etag is None and any(waiting.change.wanted().follows_another for waiting in batch):
                         await self._assert_never_sealed()
                     batch = self._allowed(batch, head)
@@ -146,7 +131,7 @@ class Log:
                         done = not batch or await self._try(head, batch)
                     except ObjectMissing:
                         done = False
-                        if not self._another_look():
+                        if not self._head.another_look():
                             raise
                     if done:
                         for waiting in batch:
@@ -154,7 +139,7 @@ class Log:
                         return
                 raise self._contention()  # noqa: TRY301 -- every way out forgets the head, this one too
             except BaseException:
-                self._forget()
+                self._head.forget()
                 raise
 
     def _allowed(self, batch: Sequence[Waiting], head: Head) -> list[Waiting]:
@@ -180,17 +165,22 @@ class Log:
             return False
         await self.objects.put_values(draft.values.uploads)
         views = {waiting.view for waiting in batch}
-        alone = {view: len(views) == 1 and self._is_alone(view, head) for view in views}
-        if not await self._store(head, draft.segment, self._grown(head, draft), draft.commit, alone):
+        alone = {view: len(views) == 1 and self._head.was_seen_by(view, head) for view in views}
+        if draft.replaced or head.etag is None:
+            body = GrowingBody(pack([draft.segment.base, *draft.segment.records]))
+        else:
+            body = self._head.grown(head, draft.records)
+        if not await self._head.move(head, draft.segment, body, draft.commit, alone):
             return False
         for waiting in batch:
             waiting.view.put(self.names.head, waiting.change.puts())
-        self._accept(draft)
+        self._head.accept(draft.commit, draft.values)
         if draft.pack is not None:
             self._sealer.publish(draft.pack)
-        if self._head is not None and self._wrote_last:
-            self._sealer.begin_when_full(self._head, self.latest)
-        self._wrote_last = self._head is not None
+        moved = self._head.known
+        if moved is not None and self._head.wrote_last:
+            self._sealer.begin_when_full(moved, self._head.latest)
+        self._head.wrote_last = moved is not None
         return True
 
     async def begin(self, absent: Head, views: Iterable[View] = ()) -> Head | None:
@@ -202,21 +192,16 @@ class Log:
         commit, segment = secrets.token_bytes(len(NO_COMMIT)), absent.segment.copy()
         segment.add(CommitMark(commit))
         body = GrowingBody(pack([segment.base, *segment.records]))
-        alone = {view: self._is_alone(view, absent) for view in views}
-        return self._head if await self._store(absent, segment, body, commit, alone) else None
-
-    def _is_alone(self, view: View, head: Head) -> bool:
-        """Whether nobody else moved the head since the view saw it."""
-        known = view.seen(self.names.head)
-        return known is None or known.is_current(head.facts())
+        alone = {view: self._head.was_seen_by(view, absent) for view in views}
+        return self._head.known if await self._head.move(absent, segment, body, commit, alone) else None
 
     async def _draft(self, head: Head, batch: Sequence[Waiting]) -> Draft:
         limits = self._shared.limits
-        relieved = await self._sealer.relieved(head, self.latest)
+        relieved = await self._sealer.relieved(head, self._head.latest)
         segment, pack = relieved or (head.segment.copy(), None)
         draft = Draft(
             segment=segment,
-            values=NewValues(limits, self._known, dict(self.latest)),
+            values=NewValues(limits, self._head.stored, dict(self._head.latest)),
             commit=secrets.token_bytes(len(NO_COMMIT)),
             replaced=relieved is not None,
             pack=pack,
@@ -227,77 +212,6 @@ class Log:
         for waiting in batch:
             await waiting.change.apply(draft)
         return draft
-
-    def _grown(self, head: Head, draft: Draft) -> GrowingBody:
-        if draft.replaced or head.etag is None:
-            return GrowingBody(pack([draft.segment.base, *draft.segment.records]))
-        body = None if self._body is None else self._body()
-        self._body = None
-        if body is None:
-            body = GrowingBody(frames.decompress(self.names.head, head.body))
-        body.append(pack(draft.records))
-        return body
-
-    async def _store(
-        self, head: Head, segment: Segment, body: GrowingBody, commit: bytes, views: Mapping[View, bool]
-    ) -> bool:
-        """Move the head; True when it is moved, also when only the answer of an own attempt was lost.
-
-        `views` are the writers, and whether each of them knew everything that the head held before.
-        """
-        key, facts, whole = self.names.head, head.facts(), body.whole()
-        data = frames.close(LOG, commit, whole, self._shared.cipher)
-        for view, alone in views.items():
-            if alone:
-                view.tries(key, facts, commit)
-        self._head, self._body = None, None
-        try:
-            etag = await self._shared.store.put(key, data, if_match=head.etag, if_absent=head.etag is None)
-        except PreconditionFailed:
-            self._forget()
-            if commit not in (await self._load()).segment.commits:
-                return False
-        else:
-            self._head, self._misses = Head(etag, commit, segment, whole), 0
-            self._body = self._shared.hold(key, body)
-        tip = segment.tip
-        for view, alone in views.items():
-            if alone:
-                view.wrote(key, HeadFacts(commit, None if tip is None else tip.id))
-        return True
-
-    def _accept(self, draft: Draft) -> None:
-        """Remember what the commit that has just been made left behind."""
-        if self._head is None or self._head.commit != draft.commit:
-            return  # somebody else has committed on top of it already
-        self.latest = draft.values.latest
-        self._known.update(draft.values.named)
-        while len(self._known) > _KNOWN_VALUES:
-            del self._known[next(iter(self._known))]
-
-    async def _load(self) -> Head:
-        stored = await self._shared.store.get(self.names.head)
-        known = self._head
-        if known is not None and known.etag == (None if stored is None else stored.etag):
-            return known
-        self._forget()
-        if stored is None:
-            base = Base(secrets.token_bytes(8), 0, self.names.thread, self.names.namespace)
-            self._head = Head(None, NO_COMMIT, Segment.begin("", base), b"")
-            return self._head
-        frame = frames.open_(stored.key, stored.data, LOG, self._shared.cipher)
-        segment = Segment.read(stored.key, "", frames.decompress(stored.key, frame.body))
-        if (segment.base.thread, segment.base.namespace) != (self.names.thread, self.names.namespace):
-            raise CorruptCheckpoint(
-                f"{stored.key}: found the head of thread {segment.base.thread!r}, namespace {segment.base.namespace!r}"
-            )
-        self._head = Head(stored.etag, frame.commit, segment, frame.body)
-        return self._head
-
-    def _forget(self) -> None:
-        """Nothing of the head is certain any more. A reference to an upload must not survive this: see NewValues."""
-        self._head, self._body, self._wrote_last = None, None, False
-        self._known, self.latest = {}, {}
 
     async def _writes_of(self, segment: Segment, checkpoint: str) -> WritesByPlace:
         """All writes of a checkpoint; no request for a new one, because its id lies beyond all that is sealed."""
@@ -314,22 +228,20 @@ class Log:
 
     def knows_run(self, run: str) -> bool:
         """Whether the head, as last seen, has a living checkpoint of this run; its marker then exists."""
-        segment = None if self._head is None else self._head.segment
+        segment = None if self._head.known is None else self._head.known.segment
         return segment is not None and any(
             record.run == run and segment.is_alive(record) for record in segment.checkpoints.values()
         )
 
     def expects_no_checkpoint(self, change: PutWrites) -> bool:
         """Whether LangGraph waits for these writes before it puts the checkpoint, as it does for a delta channel's."""
-        head = self._head
+        head = self._head.known
         record = None if head is None else head.segment.checkpoints.get(change.checkpoint)
         return record is not None and any(channel in record.deltas for _, channel, _ in change.writes)
 
     def remember(self, segment: Segment, channel: str, version: Version, typed: Typed) -> None:
         """Keep a large value of the newest head at hand, so that the next version can be told as a difference."""
-        is_newest = self._head is not None and self._head.segment is segment
-        if is_newest and channel not in self.latest and len(typed[1]) > self._shared.limits.inline:
-            self.latest[channel] = (version, typed)
+        self._head.remember(segment, channel, version, typed)
 
     async def _pause(self, attempt: int) -> None:
         if attempt:

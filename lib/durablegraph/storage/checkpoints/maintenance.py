@@ -16,6 +16,7 @@ from durablegraph.storage.checkpoints.archive import Archive
 from durablegraph.storage.checkpoints.deltas import delta_history
 from durablegraph.storage.checkpoints.errors import ConcurrentWriterError, CorruptCheckpoint
 from durablegraph.storage.checkpoints.fencing import ConflictPolicy, View
+from durablegraph.storage.checkpoints.head import Head
 from durablegraph.storage.checkpoints.log import Log
 from durablegraph.storage.checkpoints.records import (
     Base,
@@ -28,7 +29,6 @@ from durablegraph.storage.checkpoints.records import (
     StoredCheckpoint,
     Version,
 )
-from durablegraph.storage.checkpoints.sealer import Head
 from durablegraph.storage.checkpoints.sealing import as_records, carry
 from durablegraph.storage.checkpoints.search import Found, newest_first
 from durablegraph.storage.checkpoints.segment import Segment

@@ -6,7 +6,6 @@ from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from azure.storage.blob.aio import ContainerClient
@@ -15,7 +14,6 @@ from langgraph.checkpoint.base import get_checkpoint_id
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 
-from durablegraph.errors import InvalidRequest
 from durablegraph.storage.checkpoints import maintenance
 from durablegraph.storage.checkpoints.archive import Archive
 from durablegraph.storage.checkpoints.changes import PutCheckpoint, PutWrites
@@ -91,7 +89,7 @@ class BlobCheckpointSaver(TwoFacedSaver):
         cipher = self.serde.cipher if isinstance(self.serde, EncryptedSerializer) else None
         shared = Shared(store, checked_prefix(prefix), cipher, limits or Limits())
         self._core = _Core(shared, Home(running_loop()))
-        self._view = View(_policy(on_conflict), pinned=False)
+        self._view = View(ConflictPolicy.named(on_conflict), pinned=False)
         self._owns_store = owns_store
 
     @classmethod
@@ -291,40 +289,7 @@ class BlobCheckpointSaver(TwoFacedSaver):
             return {}
         return await self._core.archive.history(self._view, *place(config), get_checkpoint_id(config), channels)
 
-    def close(self) -> None:
-        """Wait for what is under way and, if this saver opened the store, close it. A second call does nothing."""
-        self._core.home.wait(self._end(), "close")
-        self._core.home.leave()
-
-    async def aclose(self) -> None:
-        """See `close`."""
-        await self._core.home.call(self._end())
-        self._core.home.leave()
-
     async def _end(self) -> None:
         await self._core.archive.settle()
         if self._owns_store:
             await self._core.store.aclose()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        self._core.home.settle_on(asyncio.get_running_loop())
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
-
-
-def _policy(name: str) -> ConflictPolicy:
-    if name not in {ConflictPolicy.FENCE, ConflictPolicy.MERGE}:
-        raise InvalidRequest(f"on_conflict={name!r} is unknown: expected 'fence' or 'merge'")
-    return ConflictPolicy(name)

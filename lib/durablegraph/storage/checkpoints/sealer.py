@@ -14,7 +14,7 @@ from typing import Any
 
 from durablegraph.storage.checkpoints import names
 from durablegraph.storage.checkpoints.errors import CorruptCheckpoint
-from durablegraph.storage.checkpoints.fencing import HeadFacts
+from durablegraph.storage.checkpoints.head import Head
 from durablegraph.storage.checkpoints.objects import LogObjects
 from durablegraph.storage.checkpoints.records import Entry, Sealed, Typed, Version
 from durablegraph.storage.checkpoints.sealing import (
@@ -28,21 +28,6 @@ from durablegraph.storage.checkpoints.sealing import (
 )
 from durablegraph.storage.checkpoints.segment import Segment
 from durablegraph.storage.checkpoints.values import NewValues, ValueReader
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """A head as the store holds it; `etag` is None while there is none."""
-
-    etag: str | None
-    commit: bytes
-    segment: Segment
-    body: bytes
-
-    def facts(self) -> HeadFacts:
-        """What fencing asks for."""
-        tip = self.segment.tip
-        return HeadFacts(self.commit, None if tip is None else tip.id)
 
 
 class Sealer:

@@ -8,9 +8,9 @@ from durablegraph.storage.checkpoints import names
 from durablegraph.storage.checkpoints.archive import Archive
 from durablegraph.storage.checkpoints.errors import ObjectMissing
 from durablegraph.storage.checkpoints.fencing import ConflictPolicy, View
+from durablegraph.storage.checkpoints.head import Head
 from durablegraph.storage.checkpoints.log import Log
 from durablegraph.storage.checkpoints.reach import reachable
-from durablegraph.storage.checkpoints.sealer import Head
 from durablegraph.storage.checkpoints.segment import Segment
 
 
