@@ -201,6 +201,8 @@ async def test_messages_that_grow_are_stored_once(store: CountingStore) -> None:
         messages.append(f"{n:06}" * 333)
         parent = await _step(saver, parent, n, {"messages": list(messages)})
     await saver.aclose()
+    assert store.tally.requests[Kind.READ] <= 2  # the head, and the first long list; what a seal stored is at hand
+    assert store.tally.total <= 500 * 1.06
     assert sum([entry.size async for entry in store.list("")]) < 2_000_000
     found = await BlobCheckpointSaver(store).aget_tuple(at("t"))
     assert found is not None

@@ -7,7 +7,7 @@ import asyncio
 import logging
 import weakref
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -69,11 +69,16 @@ class LogObjects:
         self._shared = shared
         self._prefix = log.objects
         self._pack: tuple[bytes, bytes] | None = None
+        self._copies: dict[str, bytes] = {}
 
     @property
     def held(self) -> int:
         """Bytes in memory."""
-        return 0 if self._pack is None else len(self._pack[1])
+        return sum(map(len, self._copies.values())) + (0 if self._pack is None else len(self._pack[1]))
+
+    def keep(self, copies: Iterable[tuple[str, bytes]], needed: Collection[str]) -> None:
+        """Have at hand what a seal stored afresh, as long as it is `needed`: the next seal begins with it."""
+        self._copies = {name: raw for name, raw in {**self._copies, **dict(copies)}.items() if name in needed}
 
     async def put_value(self, name: str, raw: bytes) -> None:
         """Store a value under a fresh name."""
@@ -84,6 +89,8 @@ class LogObjects:
 
     async def value(self, name: str) -> bytes:
         """A value by its name; raises CorruptCheckpoint when it is missing or damaged."""
+        if name in self._copies:
+            return self._copies[name]
         key, frame = await self._get(name, _VALUE)
         if len(frame.body) < _OFF_THE_LOOP:
             return frames.decompress(key, frame.body)

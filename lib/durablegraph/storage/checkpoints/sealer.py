@@ -16,7 +16,7 @@ from durablegraph.storage.checkpoints import names
 from durablegraph.storage.checkpoints.errors import CorruptCheckpoint
 from durablegraph.storage.checkpoints.head import Head
 from durablegraph.storage.checkpoints.objects import LogObjects
-from durablegraph.storage.checkpoints.records import Entry, Sealed, Typed, Version
+from durablegraph.storage.checkpoints.records import Entry, External, Sealed, Typed, Version
 from durablegraph.storage.checkpoints.sealing import (
     Limits,
     Pack,
@@ -98,8 +98,9 @@ class Sealer:
         await self._objects.put_segment(segment)
         index = await self._objects.fold(with_segment(segment.base.index, segment))
         values = _HeadValues(head.segment, newest, ValueReader(self._objects))
-        carried = await self._carried(segment, values)
+        carried, copies = await self._carried(segment, values)
         pack = await self._packed(carried, values)
+        self._objects.keep(copies, {entry.name for entry in carried.values() if isinstance(entry, External)})
         return SealPlan(segment, index, carried, pack)
 
     def _sealed(self, head: Head) -> Segment:
@@ -110,11 +111,13 @@ class Sealer:
             return older
         return head.segment.beginning(name, len(records))
 
-    async def _carried(self, segment: Segment, values: "_HeadValues") -> dict[tuple[str, Version], Entry]:
-        """The latest checkpoint's values as the next log refers to them, long chains replaced by fresh copies."""
+    async def _carried(
+        self, segment: Segment, values: "_HeadValues"
+    ) -> tuple[dict[tuple[str, Version], Entry], list[tuple[str, bytes]]]:
+        """The latest checkpoint's values as the next log refers to them; fresh copies in the place of long chains."""
         tip = segment.tip
         if tip is None:
-            return {}
+            return {}, []
         copies = NewValues(self._limits, {}, {})
         carried: dict[tuple[str, Version], Entry] = {}
         for channel, version in tip.versions.items():
@@ -125,7 +128,7 @@ class Sealer:
                 entry = await copies.of_write(await values.of(channel, version))
             carried[channel, version] = entry
         await self._objects.put_values(copies.uploads)
-        return carried
+        return carried, copies.uploads
 
     async def _packed(self, carried: dict[tuple[str, Version], Entry], values: "_HeadValues") -> Pack | None:
         """Give the values that end chains of splices a shortcut, smallest first, until the pack is full."""
