@@ -42,13 +42,17 @@ class Hub:
         self.rung.append((run_id, event))
 
 
-@pytest.fixture
-def services():
+def asking():
     builder = StateGraph(State)
     builder.add_node("ask", lambda _: {"out": [interrupt("ok?")]})
     builder.add_edge(START, "ask")
     builder.add_edge("ask", END)
-    return services_for(builder.compile())
+    return builder.compile()
+
+
+@pytest.fixture
+def services():
+    return services_for(asking())
 
 
 async def waiting(services):
@@ -142,7 +146,7 @@ async def test_a_run_that_cannot_be_looked_at_does_not_keep_the_others_waiting(s
 
 async def test_a_thousand_live_runs_have_their_turns_at_a_bounded_price_a_pass():
     store = CountingStore(MemoryObjectStore())
-    services = services_for(None, objects=store)
+    services = services_for(asking(), objects=store)
     for n in range(1000):
         await lifecycle.claim(services.runs, await stored(services, f"run{n:04}", f"thread{n}"), NOW)
     hub = Hub("Running")
@@ -156,7 +160,7 @@ async def test_a_thousand_live_runs_have_their_turns_at_a_bounded_price_a_pass()
 
 
 async def test_runs_that_wait_do_not_delay_the_look_at_those_that_work():
-    services = services_for(None)
+    services = services_for(asking())
     for n in range(300):
         run = await stored(services, f"run{n}", f"thread{n}")
         await lifecycle.claim(services.runs, run, NOW)
