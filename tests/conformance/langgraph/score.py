@@ -35,7 +35,7 @@ class Score:
     several: int
 
     def after_repeating(self, repeated: "Score") -> "Score":
-        """The score when what failed was repeated alone: some of the tests measure milliseconds on a loaded machine."""
+        """The score when what failed was repeated alone."""
         return replace(self, passed=self.passed + repeated.passed, failed=repeated.failed)
 
     @property
