@@ -5,6 +5,7 @@ command to `Running`, to the first answers, and to the end of the first run. A c
 worker may still be importing LangGraph, or some seconds later.
 """
 
+import json
 import os
 import statistics
 import subprocess
@@ -26,19 +27,58 @@ Times = dict[str, tuple[float, float | None]]
 """Seconds by a clock on the wall, and seconds of processor time of host and worker together, where that was read."""
 
 _IMPORT = "import time; import function_app; print(time.thread_time())"
+_PROFILE = """
+import importlib, importlib._bootstrap as bootstrap, json, sys, time
+from collections import Counter
+load, parts, inner = bootstrap._load_unlocked, Counter(), []
+
+def timed(spec):
+    began = time.thread_time()
+    inner.append(0.0)
+    try:
+        return load(spec)
+    finally:
+        took = time.thread_time() - began
+        first, _, rest = spec.name.partition(".")
+        name = "Python's own" if first in sys.stdlib_module_names else first
+        parts[f"azure.{rest.partition('.')[0]}" if name == "azure" and rest else name] += took - inner.pop()
+        if inner:
+            inner[-1] += took
+
+bootstrap._load_unlocked = timed
+from durablegraph import warming
+warming.warm = lambda *names: None
+import function_app
+told = [dict(parts)]
+parts.clear()
+from durablegraph.opening import NEEDING_LANGGRAPH
+for name in NEEDING_LANGGRAPH:
+    importlib.import_module(name)
+print(json.dumps([*told, parts]))
+"""
+SHOWN = 8
+"""Packages of each profile that are shown by name."""
 
 
 def importing() -> float:
     """Seconds of processor time of the importing thread of a fresh process, the interpreter's start included."""
-    done = subprocess.run(
-        [sys.executable, "-c", _IMPORT],
-        check=True,
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT / "lib"), str(ROOT)))},
-    )
-    return float(done.stdout.split()[0])
+    return float(_fresh(_IMPORT))
+
+
+def profiles() -> tuple[dict[str, float], dict[str, float]]:
+    """Seconds of processor time by package: of the import of the app, and of what it leaves to the thread.
+
+    Each module's own, what it imports counted where it belongs.
+    """
+    app, left_out = json.loads(_fresh(_PROFILE))
+    return app, left_out
+
+
+def _fresh(code: str) -> str:
+    """What a fresh process prints."""
+    paths = os.pathsep.join((str(ROOT / "lib"), str(ROOT)))
+    command, environment = [sys.executable, "-c", code], {**os.environ, "PYTHONPATH": paths}
+    return subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT, env=environment).stdout
 
 
 def at_once() -> Times:
@@ -95,11 +135,18 @@ def main(rounds: int) -> int:
     report = Report("start_up", "What a start costs", ("seconds", "processor time, seconds"))
     imports = [importing() for _ in range(rounds + 1)][1:]  # the first one may have to compile
     report.row("import of the app in a fresh process", "", spread(imports))
+    profiled = [profiles() for _ in range(rounds)]
     for part in PARTS:
         found = [part() for _ in range(rounds)]
         for name, (_, used) in found[0].items():
             walls = spread([times[name][0] for times in found])
             report.row(name, walls, "" if used is None else spread([times[name][1] or 0 for times in found]))
+    for title, found in zip(("of the import", "of what the thread imports"), zip(*profiled, strict=True), strict=True):
+        medians = {name: statistics.median([each.get(name, 0) for each in found]) for name in found[0]}
+        shown = sorted(medians, key=lambda name: -medians[name])[:SHOWN]
+        report.row(f"{title}, all", "", f"{sum(medians.values()):.3f}")
+        for name in shown:
+            report.row(f"{title}, {name}", "", f"{medians[name]:.3f}")
     report.goal("processor time of the import", statistics.median(imports), GOAL, unit=" s")
     report.notes.append(f"medians and ranges of {rounds} rounds; embedded host and one worker process, SQLite")
     return report.keep()
