@@ -93,5 +93,5 @@ def table(scores: Sequence[Score], version: str) -> str:
     for score in scores:
         if score.failed:
             lines += ["", f"Not passed in {score.mode} mode:", ""]
-            lines += [f"- `{name}`: {explanation(name) or reason}" for name, reason in score.failed]
+            lines += [f"- `{name}`: {explanation(name) or ' '.join(reason.split())}" for name, reason in score.failed]
     return "\n".join(lines)
