@@ -310,7 +310,7 @@ async def test_a_super_step_appends_once(modes: tuple[str, ...]) -> None:
     counts = []
     for streamed in ((), modes):
         store = CountingStore(MemoryObjectStore())
-        run = Durably(services_for(split(), objects=store), cut=20)
+        run = Durably(services_for(split(), objects=store, stream_flush_seconds=60), cut=20)
         await run.start({"out": []}, stream_mode=streamed)
         store.start_anew()
         await run.carry()
