@@ -18,11 +18,14 @@ from durablegraph.storage.checkpoints.records import (
     Version,
 )
 from durablegraph.storage.checkpoints.sealing import Pack, as_records
-from durablegraph.storage.checkpoints.segment import Segment, WritesByPlace, absorb, by_place
+from durablegraph.storage.checkpoints.segment import Segment, WritesByPlace, by_place, counting
 from durablegraph.storage.checkpoints.values import NewValues, ValueReader
 
 WritesOf = Callable[[str], Awaitable[WritesByPlace]]
 """How all the writes of a checkpoint are found, those in sealed segments included."""
+
+DeltasOf = Callable[[str], Awaitable[tuple[str, ...]]]
+"""How the delta channels of a checkpoint are found."""
 
 Borrow = Callable[[str, str, Version], Awaitable[Entry | None]]
 """How a checkpoint's value is found that neither the caller nor the head has: (checkpoint, channel, version)."""
@@ -39,6 +42,7 @@ class Draft:
     pack: Pack | None  # to be published once that base is committed
     borrow: Borrow
     writes_of: WritesOf
+    deltas_of: DeltasOf
     objects: LogObjects
     records: list[Record] = field(default_factory=list)
 
@@ -185,14 +189,25 @@ class PutWrites:
         present = await draft.writes_of(self.checkpoint)
         # Which writes count does not depend on their values, unless they fill a special channel's slot anew.
         shape = by_place(TaskWrites(self.checkpoint, self.task, self.path, self._with(Inline("", b""))))
-        if not absorb(present, shape):
+        anew = await self._anew(draft, present, shape)
+        if not counting(present, shape, anew=anew):
             return
         entries = [(index, channel, await draft.values.of_write(typed)) for index, channel, typed in self.writes]
         record = TaskWrites(self.checkpoint, self.task, self.path, tuple(entries))
-        fresh = absorb(present, by_place(record))
+        fresh = counting(present, by_place(record), anew=anew)
         kept = tuple(write for write in record.writes if (self.task, write[0]) in fresh)
         if kept:
             draft.add(replace(record, writes=kept))
+
+    async def _anew(self, draft: Draft, present: WritesByPlace, shape: WritesByPlace) -> tuple[str, ...]:
+        """Delta channels, where an old checkpoint's task is executed once more, as a fork does.
+
+        No checkpoint holds their values, so what the fork has seen of them is rebuilt from the writes alone.
+        """
+        tip = draft.segment.tip
+        if tip is None or tip.id == self.checkpoint or len(counting(present, shape)) == len(shape):
+            return ()
+        return await draft.deltas_of(self.checkpoint)
 
     def _with(self, entry: Entry) -> tuple[tuple[int, str, Entry], ...]:
         return tuple((index, channel, entry) for index, channel, _ in self.writes)

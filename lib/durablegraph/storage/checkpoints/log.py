@@ -207,6 +207,7 @@ class Log:
             pack=pack,
             borrow=partial(self._borrow, segment),
             writes_of=partial(self._writes_of, segment),
+            deltas_of=partial(self._deltas_of, segment),
             objects=self.objects,
         )
         for waiting in batch:
@@ -218,6 +219,11 @@ class Log:
         if checkpoint in segment.checkpoints:
             return segment.writes.get(checkpoint, {})
         return (await find(self.objects, segment, checkpoint)).writes()
+
+    async def _deltas_of(self, segment: Segment, checkpoint: str) -> tuple[str, ...]:
+        """The delta channels that a checkpoint's metadata name."""
+        record = segment.checkpoints.get(checkpoint) or (await find(self.objects, segment, checkpoint)).record
+        return () if record is None else record.deltas
 
     async def _borrow(self, segment: Segment, checkpoint: str, channel: str, version: Version) -> Entry | None:
         """A value of a checkpoint that only a sealed segment has, as this head can refer to it."""

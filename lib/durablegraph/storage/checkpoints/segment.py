@@ -1,6 +1,6 @@
 """A log in memory: the records of a head or of a sealed segment, ready to be asked."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
@@ -42,17 +42,32 @@ def by_place(record: TaskWrites) -> WritesByPlace:
 
 
 def absorb(present: Mapping[tuple[str, int], Write], added: Mapping[tuple[str, int], Write]) -> WritesByPlace:
-    """What of `added` counts, given what is `present` for the same checkpoint.
+    """What of `added`, which a log has, is shown, given what is `present` for the same checkpoint.
+
+    A place keeps its first write, a special channel's slot its newest.
+    """
+    return {
+        place: write
+        for place, write in added.items()
+        if (place not in present if place[1] >= 0 else present.get(place) != write)
+    }
+
+
+def counting(
+    present: Mapping[tuple[str, int], Write], added: Mapping[tuple[str, int], Write], *, anew: Collection[str] = ()
+) -> WritesByPlace:
+    """What of `added` is to be stored, given what is `present` for the same checkpoint.
 
     A task's output is one record: when the task has output already, none of the new output counts, so that two
-    executions of one task never mix their branches. In a special channel's slot the newest counts.
+    executions of one task never mix their branches; but what it writes to a channel of `anew` does, if it has written
+    nothing to that channel.
     """
-    finished = {task for task, index in present if index >= 0 and task != _NO_TASK}
+    output = {(task, write.channel) for (task, index), write in present.items() if index >= 0 and task != _NO_TASK}
+    finished = {task for task, _ in output}
     return {
         (task, index): write
-        for (task, index), write in added.items()
-        if present.get((task, index)) != write
-        and (index < 0 or (task not in finished and (task, index) not in present))
+        for (task, index), write in absorb(present, added).items()
+        if index < 0 or task not in finished or (write.channel in anew and (task, write.channel) not in output)
     }
 
 

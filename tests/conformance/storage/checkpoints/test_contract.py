@@ -2,6 +2,7 @@
 
 import operator
 import uuid
+from itertools import chain
 from typing import Annotated, Any, TypedDict
 
 import pytest
@@ -125,6 +126,32 @@ async def test_two_executions_of_a_task_never_mix_their_branches(savers: Savers,
     found = await savers().aget_tuple(config)
     assert found is not None
     assert [(channel, value) for _, channel, value in found.pending_writes or []] == first
+
+
+class Logs(TypedDict, total=False):
+    log: Annotated[list[str], DeltaChannel(lambda seen, more: [*seen, *chain.from_iterable(more)])]
+    extra: Annotated[list[str], DeltaChannel(lambda seen, more: [*seen, *chain.from_iterable(more)])]
+    again: bool
+
+
+@pytest.mark.parametrize("steps", [0, 12], ids=["in the head", "sealed"])
+async def test_a_fork_that_executes_a_task_once_more_keeps_what_it_writes_to_another_delta_channel(
+    savers: Savers, steps: int
+) -> None:
+    """No checkpoint of the fork holds the channel's value: a state read later is rebuilt from these writes."""
+    builder = StateGraph(Logs)
+    builder.add_node("done", lambda state: {"log": ["done"], **({"extra": ["new"]} if state.get("again") else {})})
+    builder.add_node("ask", lambda _: {"log": [interrupt("?")]})
+    builder.add_edge(START, "done").add_edge(START, "ask")
+    graph = builder.compile(checkpointer=savers(limits=TINY))
+    config = {"configurable": {"thread_id": THREAD}}
+    await graph.ainvoke({"log": ["in"]}, config)
+    asked = (await graph.aget_state(config)).config
+    for _ in range(1 + steps):
+        await graph.aupdate_state(config, None)
+    live = await graph.ainvoke(Command(resume="yes", update={"again": True}), asked)
+    assert live == {"log": ["in", "yes", "done"], "extra": ["new"], "again": True}
+    assert (await builder.compile(checkpointer=savers()).aget_state(config)).values == live
 
 
 async def test_writes_without_a_task_accumulate_as_langgraph_saves_them(savers: Savers) -> None:
