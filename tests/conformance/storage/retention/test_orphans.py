@@ -72,7 +72,9 @@ async def _commit(store: ObjectStore) -> None:
 
 
 async def _first_commit(store: ObjectStore) -> None:
-    await _steps(BlobCheckpointSaver(store, limits=TINY), 1, "fresh")
+    saver = BlobCheckpointSaver(store, limits=TINY)
+    await _steps(saver, 1, "fresh")
+    await saver.aclose()  # what it seals in the background belongs to its time
 
 
 async def _delete_thread(store: ObjectStore) -> None:
@@ -267,7 +269,9 @@ async def test_logs_that_did_not_change_since_the_last_round_are_not_read_again(
 
     place = Place()
     for number in range(20):
-        await _steps(place.saver(limits=TINY), 5, f"thread {number}")
+        saver = place.saver(limits=TINY)
+        await _steps(saver, 5, f"thread {number}")
+        await saver.aclose()
     place.later(days=3)
     counting = CountingStore(place.objects)
     await place.sweep(counting, **DAY)
