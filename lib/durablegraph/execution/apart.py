@@ -1,7 +1,8 @@
-"""Tasks executed one by one, each by a call of the graph of its own, a limited number at a time.
+"""Tasks executed apart from the rest of their super-step: some by a call of the graph each time, or each by its own.
 
 LangGraph stops the siblings of a task that fails, and its `max_concurrency` counts what a task waits for as well (an
-entrypoint that awaits its own tasks would wait for ever at one). A call each knows neither.
+entrypoint that awaits its own tasks would wait for ever at one). Where tasks may fail, a call each knows neither; where
+all must succeed, calls in turn need no count.
 """
 
 import asyncio
