@@ -313,7 +313,7 @@ def nested_retries_used_up():
 @case(raises="ValueError")
 def nested_failure():
     """The third step of a subgraph fails, beside one that goes on."""
-    return beside(fails=built(("s1", says("s1")), ("s2", says("s2")), ("boom", boom)), whole=steps("w", 2))
+    return beside(fails=built(("s1", says("s1")), ("s2", says("s2")), ("boom", boom)), whole=steps("w", 1))
 
 
 def handled(state: Any, error: NodeError) -> dict:
