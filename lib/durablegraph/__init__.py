@@ -2,21 +2,15 @@
 
 from typing import TYPE_CHECKING
 
+from durablegraph.first_use import on_first_use
+
 if TYPE_CHECKING:
     from durablegraph.graphs.registry import register
     from durablegraph.storage.checkpoints import BlobCheckpointSaver
 
 __all__ = ["BlobCheckpointSaver", "register"]
 
-
-def __getattr__(name: str) -> object:
-    """Import on first use (PEP 562): an orchestrator imports this package and must not load LangGraph."""
-    if name == "BlobCheckpointSaver":
-        from durablegraph.storage.checkpoints import BlobCheckpointSaver  # noqa: PLC0415 -- the point of this function
-
-        return BlobCheckpointSaver
-    if name == "register":
-        from durablegraph.graphs.registry import register  # noqa: PLC0415 -- as above
-
-        return register
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+# An orchestrator imports this package and must not load LangGraph.
+__getattr__ = on_first_use(
+    __name__, {"graphs.registry": ("register",), "storage.checkpoints": ("BlobCheckpointSaver",)}
+)

@@ -2,7 +2,10 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TypeAlias
+from typing import Final, TypeAlias
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""What stored times are counted from."""
 
 Clock: TypeAlias = Callable[[], datetime]
 """Tells the current time, aware."""

@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from tests.support.azurite import install, running
-from tests.support.drive import ROOT, Host, make_app
+from tests.support.drive import ROOT, Host, make_app, until
 from tests.support.marked import places_of
 
 KINDS = (
@@ -105,13 +105,7 @@ def run_everything(place: Place) -> None:
         failed = api.post("/graphs/failing/runs", json={"input": {"word": "x"}}).json()["id"]
         shown = api.get(f"/runs/{failed}", params={"wait": 60}).json()
         assert shown["error"]["message"] == marks["failure"]
-        listed = _listed(api)
-        for _ in range(100):  # a list follows the records a few writes later
-            if listed == ["failed", "completed"]:
-                break
-            time.sleep(0.05)
-            listed = _listed(api)
-        assert listed == ["failed", "completed"]
+        assert until(lambda: _listed(api) == ["failed", "completed"], 5)  # lists follow records soon
     written_down(place, run)
 
 

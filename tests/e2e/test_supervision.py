@@ -8,7 +8,7 @@ import time
 import httpx
 import pytest
 
-from tests.support.drive import Host
+from tests.support.drive import Host, until
 from tests.support.small import small_app
 
 
@@ -40,15 +40,6 @@ def worker_of(host):
 
 def hook(host, run):
     return f"{host.url}/runtime/webhooks/durabletask/instances/{run}"
-
-
-def until(look, seconds=30):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if found := look():
-            return found
-        time.sleep(0.1)
-    raise AssertionError("did not come about")
 
 
 def kill_worker_in_a_turn(host, run):

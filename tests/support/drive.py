@@ -52,6 +52,16 @@ def make_app(folder: Path, graphs: Iterable[str], *, served: str) -> Path:
     return folder
 
 
+def until(look: Callable[[], Any], seconds: float = 30) -> Any:
+    """What `look` tells as soon as that is true of something; AssertionError when it is not in time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := look():
+            return found
+        time.sleep(0.1)
+    raise AssertionError("did not come about")
+
+
 def free_port() -> int:
     """A port that was free a moment ago."""
     with socket.socket() as probe:

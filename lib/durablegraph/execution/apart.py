@@ -88,7 +88,7 @@ class Apart:
         spent = longest = 0.0
         outcomes: list[ChunkOutcome] = []
         for each in placed:
-            moved = any(outcome.finished and outcome.executed for outcome in outcomes)
+            moved = _moved(outcomes)
             if moved and budget is not None and spent + longest > budget.hard:
                 raise CutShort((), moved=True, inside=None)
             try:
@@ -122,9 +122,13 @@ class Apart:
         done = [outcome for outcome in ended if isinstance(outcome, ChunkOutcome)]
         if broken:
             late = {name for each, came in zip(placed, ended, strict=True) if came in broken for name in each.names}
-            moved = any(outcome.finished and outcome.executed for outcome in done)
-            raise CutShort(tuple(sorted(late)), moved=moved, inside=self.due.at.inside)
+            raise CutShort(tuple(sorted(late)), moved=_moved(done), inside=self.due.at.inside)
         return done
+
+
+def _moved(outcomes: Sequence[ChunkOutcome]) -> bool:
+    """Whether any of these calls finished a task."""
+    return any(outcome.finished and outcome.executed for outcome in outcomes)
 
 
 def since_now(budget: TimeBudget | None) -> Callable[[], float]:

@@ -18,6 +18,7 @@ from azure.core.pipeline.transport import AioHttpTransport
 from azure.storage.blob.aio import ContainerClient
 
 from durablegraph.storage.azure_retries import Sends
+from durablegraph.storage.home import live
 from durablegraph.storage.objects import StoreClosed
 
 T = TypeVar("T")
@@ -85,7 +86,7 @@ class BlobPool:
 
     def _start(self) -> asyncio.AbstractEventLoop:
         loop = self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=_live, args=(loop,), name="durablegraph-blob", daemon=True)
+        self._thread = threading.Thread(target=live, args=(loop,), name="durablegraph-blob", daemon=True)
         self._thread.start()
         return loop
 
@@ -123,15 +124,6 @@ class BlobPool:
                 await self._session.close()
         finally:
             loop.stop()
-
-
-def _live(loop: asyncio.AbstractEventLoop) -> None:
-    asyncio.set_event_loop(loop)
-    try:
-        loop.run_forever()
-    finally:
-        loop.run_until_complete(loop.shutdown_asyncgens())
-        loop.close()
 
 
 def _counting_sends() -> aiohttp.TraceConfig:

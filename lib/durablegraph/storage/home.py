@@ -108,7 +108,7 @@ class Home:
             if self._loop is None or self._loop.is_closed():
                 self._loop = asyncio.new_event_loop()
                 # A daemon, because a saver nobody closed must not keep a program from ending.
-                self._thread = threading.Thread(target=_run, args=(self._loop,), name="checkpoints", daemon=True)
+                self._thread = threading.Thread(target=live, args=(self._loop,), name="checkpoints", daemon=True)
                 self._thread.start()
                 weakref.finalize(self, _stop, self._loop)
             return self._loop
@@ -127,7 +127,8 @@ def running_loop() -> asyncio.AbstractEventLoop | None:
         return None
 
 
-def _run(loop: asyncio.AbstractEventLoop) -> None:
+def live(loop: asyncio.AbstractEventLoop) -> None:
+    """Run a loop in this thread, for which it was made, until it is stopped; then close it."""
     asyncio.set_event_loop(loop)
     try:
         loop.run_forever()

@@ -14,7 +14,7 @@ import time
 import weakref
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeAlias, TypeVar
@@ -29,7 +29,7 @@ from durablegraph.storage.objects import (
     check_key,
     check_note,
 )
-from durablegraph.storage.sqlite_here import CallsHere, NotHere
+from durablegraph.storage.sqlite_here import HAS_NOTES, CallsHere, NotHere
 from durablegraph.storage.sqlite_threads import ConnectionThreads, ThreadPlan
 
 T = TypeVar("T")
@@ -50,7 +50,6 @@ _PERMANENT: Final = frozenset(
     }
 )
 _REMEDY: Final = "expected a writable SQLite file or a path where one can be made; correct the path or its permissions"
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 # The name carries the product's, because a user may keep other tables in the same file. The columns a listing reads
@@ -64,7 +63,6 @@ CREATE TABLE IF NOT EXISTS durablegraph_objects (
     data BLOB NOT NULL
 )
 """
-_HAS_NOTES: Final = "SELECT count(*) FROM pragma_table_info('durablegraph_objects') WHERE name = 'note'"
 _ADD_NOTES: Final = "ALTER TABLE durablegraph_objects ADD COLUMN note TEXT"
 _GET: Final = "SELECT data, etag, modified FROM durablegraph_objects WHERE key = ?"
 _GET_SHORT: Final = (
@@ -188,11 +186,11 @@ def _connect(path: Path, *, power_safe: bool) -> sqlite3.Connection:
 
 def _add_notes(connection: sqlite3.Connection) -> None:
     """Give a table that was made before there were notes their column; who is second finds it there."""
-    if connection.execute(_HAS_NOTES).fetchone()[0]:
+    if connection.execute(HAS_NOTES).fetchone()[0]:
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
-        if not connection.execute(_HAS_NOTES).fetchone()[0]:
+        if not connection.execute(HAS_NOTES).fetchone()[0]:
             connection.execute(_ADD_NOTES)
     finally:
         connection.execute("COMMIT")
@@ -304,8 +302,8 @@ def _found(connection: sqlite3.Connection, key: str) -> str:
 
 
 def _microseconds(moment: datetime) -> int:
-    return (moment - _EPOCH) // _MICROSECOND
+    return (moment - clock.EPOCH) // _MICROSECOND
 
 
 def _datetime(microseconds: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=microseconds)
+    return clock.EPOCH + timedelta(microseconds=microseconds)

@@ -17,7 +17,8 @@ T = TypeVar("T")
 
 _CALLS_IN_A_ROW: Final = 16
 _WRITES_IN_A_ROW: Final = 250
-_TABLE: Final = "SELECT count(*) FROM pragma_table_info('durablegraph_objects') WHERE name = 'note'"
+HAS_NOTES: Final = "SELECT count(*) FROM pragma_table_info('durablegraph_objects') WHERE name = 'note'"
+"""Whether the table is there, and not as it was before there were notes."""
 
 
 class NotHere(Exception):  # noqa: N818 -- no error: the call is for another thread
@@ -98,7 +99,7 @@ class CallsHere:
         try:
             made.execute("PRAGMA synchronous = NORMAL")
             made.execute("PRAGMA wal_autocheckpoint = 0")
-            has_table = bool(made.execute(_TABLE).fetchone()[0])
+            has_table = bool(made.execute(HAS_NOTES).fetchone()[0])
         except BaseException:
             made.close()
             raise

@@ -4,12 +4,12 @@ To a store a rotation is a write, and a listing tells the time of the last one. 
 leaves the time before it in the note, behind what the note was: a line feed, and milliseconds from 1970.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
+from durablegraph.clock import EPOCH
 from durablegraph.storage.objects import ObjectEntry
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SIGN: Final = "\n"
 
 
@@ -22,14 +22,14 @@ def note_of(entry: ObjectEntry) -> str | None:
 def written(entry: ObjectEntry) -> datetime:
     """When the object was written, rotations left out; the listing has to be one with notes."""
     _, _, time = (entry.note or "").partition(_SIGN)
-    return _EPOCH + timedelta(milliseconds=int(time)) if time.isdecimal() else entry.modified
+    return EPOCH + timedelta(milliseconds=int(time)) if time.isdecimal() else entry.modified
 
 
 def rotated_note(key: str, note: str | None, modified: datetime) -> str | None:
     """The note of an object that is stored anew with the same value; `modified` is when it was stored before."""
     if not _ages(key) or _SIGN in (note or ""):
         return note
-    return f"{note or ''}{_SIGN}{(modified - _EPOCH) // timedelta(milliseconds=1)}"
+    return f"{note or ''}{_SIGN}{(modified - EPOCH) // timedelta(milliseconds=1)}"
 
 
 def _ages(key: str) -> bool:

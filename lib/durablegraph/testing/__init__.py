@@ -12,8 +12,9 @@ pytest finds the fixture `durable_app` by itself; `DurableApp` is the same witho
 `durablegraph[testing]`.
 """
 
-import importlib
 from typing import TYPE_CHECKING
+
+from durablegraph.first_use import on_first_use
 
 if TYPE_CHECKING:
     from durablegraph.testing.app import DurableApp
@@ -54,28 +55,24 @@ __all__ = [
     "record_history",
 ]
 
-_PLACES = {
-    "app": ("DurableApp",),
-    "moments": (
-        "Moment",
-        "after_activity",
-        "after_commit",
-        "after_write",
-        "before_activity",
-        "before_commit",
-        "before_write",
-    ),
-    "orchestrations": ("Orchestration",),
-    "parity": ("assert_equals_plain_invoke",),
-    "replaying": ("assert_replays", "record_history"),
-    "runs": ("Run",),
-    "verdicts": ("CrashNeverCame", "HostDied", "NotDeterministic", "Refused", "Stuck", "WrongEnd"),
-}
-
-
-def __getattr__(name: str) -> object:
-    """Import on first use (PEP 562): pytest loads this package in every project that has it installed."""
-    for module, names in _PLACES.items():
-        if name in names:
-            return getattr(importlib.import_module(f"{__name__}.{module}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+# pytest loads this package in every project that has it installed.
+__getattr__ = on_first_use(
+    __name__,
+    {
+        "app": ("DurableApp",),
+        "moments": (
+            "Moment",
+            "after_activity",
+            "after_commit",
+            "after_write",
+            "before_activity",
+            "before_commit",
+            "before_write",
+        ),
+        "orchestrations": ("Orchestration",),
+        "parity": ("assert_equals_plain_invoke",),
+        "replaying": ("assert_replays", "record_history"),
+        "runs": ("Run",),
+        "verdicts": ("CrashNeverCame", "HostDied", "NotDeterministic", "Refused", "Stuck", "WrongEnd"),
+    },
+)

@@ -3,8 +3,9 @@
 `docs/reference/storage-layout.md` describes every byte.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from durablegraph.first_use import on_first_use
 
 if TYPE_CHECKING:
     from durablegraph.storage.checkpoints.errors import ConcurrentWriterError, CorruptCheckpoint
@@ -21,20 +22,13 @@ __all__ = [
     "TypeNotAllowedError",
 ]
 
-_PLACES = {
-    "EXPECTED_HEAD": "translation",
-    "BlobCheckpointSaver": "saver",
-    "ConcurrentWriterError": "errors",
-    "CorruptCheckpoint": "errors",
-    "StrictSerializer": "serde",
-    "TypeNotAllowedError": "serde",
-}
-
-
-def __getattr__(name: str) -> object:
-    """Import on first use (PEP 562): what knows checkpoints by their names alone must not load LangGraph."""
-    if name not in _PLACES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found: object = getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
-    globals()[name] = found
-    return found
+# What knows checkpoints by their names alone must not load LangGraph.
+__getattr__ = on_first_use(
+    __name__,
+    {
+        "errors": ("ConcurrentWriterError", "CorruptCheckpoint"),
+        "saver": ("BlobCheckpointSaver",),
+        "serde": ("StrictSerializer", "TypeNotAllowedError"),
+        "translation": ("EXPECTED_HEAD",),
+    },
+)

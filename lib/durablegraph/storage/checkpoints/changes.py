@@ -189,8 +189,12 @@ class PutWrites:
         present = await draft.writes_of(self.checkpoint)
         # Which writes count does not depend on their values, unless they fill a special channel's slot anew.
         shape = by_place(TaskWrites(self.checkpoint, self.task, self.path, self._with(Inline("", b""))))
-        anew = await self._anew(draft, present, shape)
-        if not counting(present, shape, anew=anew):
+        counts = counting(present, shape)
+        anew: tuple[str, ...] = ()
+        if len(counts) < len(shape):
+            anew = await self._anew(draft)
+            counts = counting(present, shape, anew=anew)
+        if not counts:
             return
         entries = [(index, channel, await draft.values.of_write(typed)) for index, channel, typed in self.writes]
         record = TaskWrites(self.checkpoint, self.task, self.path, tuple(entries))
@@ -199,15 +203,13 @@ class PutWrites:
         if kept:
             draft.add(replace(record, writes=kept))
 
-    async def _anew(self, draft: Draft, present: WritesByPlace, shape: WritesByPlace) -> tuple[str, ...]:
+    async def _anew(self, draft: Draft) -> tuple[str, ...]:
         """Delta channels, where an old checkpoint's task is executed once more, as a fork does.
 
         No checkpoint holds their values, so what the fork has seen of them is rebuilt from the writes alone.
         """
         tip = draft.segment.tip
-        if tip is None or tip.id == self.checkpoint or len(counting(present, shape)) == len(shape):
-            return ()
-        return await draft.deltas_of(self.checkpoint)
+        return () if tip is None or tip.id == self.checkpoint else await draft.deltas_of(self.checkpoint)
 
     def _with(self, entry: Entry) -> tuple[tuple[int, str, Entry], ...]:
         return tuple((index, channel, entry) for index, channel, _ in self.writes)

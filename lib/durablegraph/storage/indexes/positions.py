@@ -1,14 +1,14 @@
 """Positions in a list: text whose ascending order is the descending order of time."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
+from durablegraph.clock import EPOCH
 from durablegraph.model.ids import key_part
 
 _FAR: Final = 10**13
 """Milliseconds in the year 2286: subtracting a time from it orders positions newest first."""
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _POSITION: Final = re.compile(r"[0-9]{13}-(?:[A-Za-z0-9_-]{1,64}|~[0-9a-f]{64})")
 
@@ -20,7 +20,7 @@ def position(created_at: datetime, identity: str) -> str:
 
 def time_of(at: str) -> datetime:
     """When what stands at this position was created, to the millisecond."""
-    return _EPOCH + (_FAR - int(at[:13])) * _MILLISECOND
+    return EPOCH + (_FAR - int(at[:13])) * _MILLISECOND
 
 
 def is_position(text: str) -> bool:
@@ -39,4 +39,4 @@ def end_after(moment: datetime) -> str:
 
 
 def _countdown(moment: datetime) -> int:
-    return min(max(_FAR - (moment - _EPOCH) // _MILLISECOND, 0), _FAR - 1)
+    return min(max(_FAR - (moment - EPOCH) // _MILLISECOND, 0), _FAR - 1)

@@ -16,11 +16,12 @@ and what is to be mended by one listing. When a run was started, the entry that 
 import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from pydantic import BaseModel
 
+from durablegraph.clock import EPOCH
 from durablegraph.errors import Conflict, StaleHead
 from durablegraph.model.ids import key_part, spread
 from durablegraph.model.records import RunRequest, ScheduleRecord
@@ -34,7 +35,6 @@ from durablegraph.storage.parallel import in_parallel
 UNFINISHED: Final = timedelta(minutes=5)
 """A change that is older was broken off: Azure cuts its request long before."""
 _DUE: Final = "index/schedules/due/"
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TRIES: Final = 50
 
 
@@ -290,7 +290,7 @@ def _key(schedule_id: str, name: str) -> str:
 
 
 def _milliseconds(moment: datetime) -> int:
-    return (moment - _EPOCH) // timedelta(milliseconds=1)
+    return (moment - EPOCH) // timedelta(milliseconds=1)
 
 
 def _busy(schedule_id: str) -> StaleHead:
