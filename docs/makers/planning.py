@@ -145,8 +145,8 @@ def chunks(load: Load) -> int:
     return math.ceil(load.width / size)
 
 
-def calls(load: Load) -> int:
-    """Calls of the graph that execute the tasks of one fan-out, together."""
+def turns(load: Load) -> int:
+    """Turns that the tasks of one fan-out take, those of all its activities counted together."""
     _, at_once = division(load.width, AT_ONCE)
     return math.ceil(load.width / at_once)
 
@@ -166,8 +166,8 @@ def of_steps(load: Load, hub: Hub) -> Usage:
     plain = load.steps - load.fan_outs
     number = plain / hub.steps_per_activity + load.fan_outs * (chunks(load) + 1)
     ours = OF_ACTIVITY.times(plain / hub.steps_per_activity) + OF_STEP.times(plain)
-    turns = OF_TURN.times(calls(load) - chunks(load))
-    ours += (OF_FAN_OUT + OF_CHUNK.times(chunks(load)) + turns).times(load.fan_outs)
+    further = OF_TURN.times(turns(load) - chunks(load))
+    ours += (OF_FAN_OUT + OF_CHUNK.times(chunks(load)) + further).times(load.fan_outs)
     return Usage(ours) + durable_share(number, executions=number / hub.steps_per_execution)
 
 

@@ -49,11 +49,11 @@ LOOKS_A_MINUTE, QUIET_MINUTES = 200, 10
 OF_ACTIVITY, OF_STEP = Requests(reads=1), Requests(writes=1)
 """Counted: the run's record is read by each activity, the thread's head is written by each super-step."""
 
-OF_CHUNK, OF_FAN_OUT = Requests(reads=3, writes=1), Requests(reads=3, writes=1, lists=1)
+OF_CHUNK, OF_FAN_OUT = Requests(reads=2, writes=1), Requests(reads=3, writes=1, lists=1)
 """Counted: an activity that executes tasks, and the decision and the commit around all of them."""
 
-OF_TURN = Requests(reads=1, writes=1)
-"""Counted: each further call of such an activity, for tasks that take turns because only so many may be in flight."""
+OF_TURN = Requests(writes=1)
+"""Counted, at most: each further turn of such an activity's tasks, where only so many may be in flight."""
 
 AT_ONCE = Settings().fan_out_width
 """Tasks of a fan-out in flight at a time."""
@@ -110,9 +110,7 @@ def _counted() -> Iterator[tuple[str, str, str]]:
     chunk = f"{OF_CHUNK.reads} reads, {OF_CHUNK.writes} write"
     around = f"{OF_FAN_OUT.reads} reads, {OF_FAN_OUT.writes} write, {OF_FAN_OUT.lists} listing"
     yield "an activity and its super-steps", "a read, and a write for each super-step", tests
-    turn = (
-        f"{OF_TURN.reads} read, {OF_TURN.writes} write for each further call of the graph, where its tasks take turns"
-    )
+    turn = f"{OF_TURN.writes} write for each further turn, where its tasks take turns"
     yield "an activity of a fan-out", f"{chunk}; {turn}; around all of them {around}", tests
     yield "the timer of a day", f"{OF_DAY.reads} reads, {OF_DAY.lists} listings", tests
     yield "starts, ends, approvals, looks", "as on the page on costs", tests

@@ -18,6 +18,7 @@ from durablegraph.graphs.describe import describe, stands_still
 from durablegraph.graphs.fanout import may_fan_out
 from durablegraph.graphs.internals import ERROR
 from durablegraph.graphs.registry import LoadedGraph
+from durablegraph.graphs.turns import can_take_turns
 from durablegraph.model.fan_out import FanOutPolicy
 from durablegraph.model.ids import key_part
 from durablegraph.model.messages import Cursor, FanOut, TasksCall
@@ -31,7 +32,7 @@ SPREAD = 10
 """Activities at least, where many tasks share them and the width allows it: they are what machines share out."""
 
 LOOKS_AGAIN = 1.0
-"""Seconds after which an activity of several tasks asks, before the next of them, whether its run was cancelled."""
+"""Seconds after which an activity of several tasks asks, before the next of them, whether its run still wants them."""
 
 SHOWN_NEXT = 10
 """How many node names a decision carries at most: they are for the custom status, which has a fixed size."""
@@ -108,34 +109,47 @@ async def asked(loaded: LoadedGraph, saver: BaseCheckpointSaver[Any], request: S
     return outcome if outcome.status in {StepStatus.INTERRUPTED, StepStatus.BREAKPOINT} else None
 
 
-class Wanted:
-    """Tells whether a run still wants its tasks to be executed."""
+class Standing:
+    """What a run and its thread look like, for an activity that executes several tasks one after the other."""
 
-    def __init__(self, services: Services, record: RunRecord) -> None:
+    def __init__(
+        self, services: Services, saver: BaseCheckpointSaver[Any], record: RunRecord, head: CheckpointTuple
+    ) -> None:
         self._services = services
-        self._record: RunRecord | None = record
+        self._saver = saver
+        self._run_id, self._thread_id = record.run_id, record.thread_id
+        self._checkpoint: str = head.checkpoint["id"]
         self._passed = since_now(services.time_budget)
-        self._read_at = 0.0
+        self._looked_at = 0.0
+        self._wanted = True
 
-    async def __call__(self) -> bool:
-        """Whether it does. The record is read again when the last time is `LOOKS_AGAIN` ago."""
-        if self._record is not None and self._passed() - self._read_at > LOOKS_AGAIN:
-            self._read_at = self._passed()
-            found = await self._services.runs.load(self._record.run_id)
-            self._record = found.value if found is not None else None
-        record = self._record
-        return record is not None and not record.status.ended and not record.cancel_requested
+    async def wanted(self) -> bool:
+        """Whether the run still wants tasks after that checkpoint, read again `LOOKS_AGAIN` after the last time."""
+        if self._wanted and self._passed() - self._looked_at > LOOKS_AGAIN:
+            self._looked_at = self._passed()
+            record = await self._services.runs.load(self._run_id)
+            self._wanted = record is not None and wants(record.value) and await self._is_head()
+        return self._wanted
+
+    async def _is_head(self) -> bool:
+        head = await self._saver.aget_tuple(head_of(self._thread_id))
+        return head is not None and head.checkpoint["id"] == self._checkpoint
+
+
+def wants(record: RunRecord) -> bool:
+    """Whether a run wants its tasks to be executed."""
+    return not record.status.ended and not record.cancel_requested
 
 
 async def run_chunk(services: Services, call: TasksCall, now: datetime) -> dict[str, Any]:
     """Execute the tasks of a chunk and store their writes; what failed is stored beside the run.
 
     Any number of deliveries execute a finished task once, and none that failed again. A run that has ended or is
-    cancelled begins no task more, a second later at the latest.
+    cancelled, or has committed the super-step, begins no task more, a second later at the latest.
     """
     found = await services.runs.load(call.run_id)
     request = await services.request(call.run_id)
-    if found is None or request is None or not await (wanted := Wanted(services, found.value))():
+    if found is None or request is None or not wants(found.value):
         return {"done": 0}
     record = found.value
     loaded = await services.graphs.load(record.graph)
@@ -148,34 +162,43 @@ async def run_chunk(services: Services, call: TasksCall, now: datetime) -> dict[
     if mine is None:
         return {"done": 0}
     ended = await services.runs.failed(call.run_id, call.cursor.checkpoint) if raised else frozenset()
-    apart = Apart(services, loaded, saver, Due(request, call.cursor), now, wanted)
+    standing = Standing(services, saver, record, head)
+    apart = Apart(services, loaded, saver, Due(request, call.cursor), now, standing.wanted)
     try:
-        return {"done": await _execute(apart, mine, call, ended)}
+        return {"done": await _execute(apart, mine, call, ended, head)}
     except StaleHead:
         return {"done": 0}  # the super-step was committed meanwhile: this is a late delivery
     except CutShort as cut:  # a chunk that gets no further is left to the commit, which knows when to give up
         return {"done": 0, "left": cut.moved}
 
 
-async def _execute(apart: Apart, mine: Found, call: TasksCall, ended: frozenset[str]) -> int:
+async def _execute(apart: Apart, mine: Found, call: TasksCall, ended: frozenset[str], head: CheckpointTuple) -> int:
     """How many tasks have finished; those that `ended` by failing, here before or elsewhere, do not run again."""
     at_once = call.at_once or call.size
-    if call.failures == "all":
-        if any(key_part(task) in ended for task in mine.chunk.ids):
-            return 0
-        parts = [
-            Placed(part, call.chunk * call.size + place * at_once, mine.names)
-            for place, part in enumerate(divided(mine.chunk, at_once))
-        ]
-        outcomes = await apart.in_turn(parts)
-    else:
+    if call.failures != "all":
         singles = [
             Placed(single, call.chunk * call.size + place, frozenset((node,)))
             for place, (single, node) in enumerate(zip(divided(mine.chunk, 1), mine.nodes, strict=True))
             if key_part(single.ids[0]) not in ended
         ]
-        outcomes = await apart.each(singles, at_once)
+        outcomes = await apart.each(singles, at_once, head)
+    elif any(key_part(task) in ended for task in mine.chunk.ids):
+        return 0
+    elif _fits_one_call(apart, head):
+        outcomes = [await apart.by_one_call(Placed(mine.chunk, call.chunk, mine.names), at_once, head)]
+    else:
+        parts = [
+            Placed(part, call.chunk * call.size + place * at_once, mine.names)
+            for place, part in enumerate(divided(mine.chunk, at_once))
+        ]
+        outcomes = await apart.in_turn(parts, head)
     return sum(len(outcome.finished) for outcome in outcomes)
+
+
+def _fits_one_call(apart: Apart, head: CheckpointTuple) -> bool:
+    """Whether one call may execute a chunk; an event log tells repetitions from the rest by the call they belong to."""
+    request = apart.due.request
+    return not request.stream_mode and can_take_turns(apart.loaded.graph, head, request.config)
 
 
 async def _chunk(

@@ -33,7 +33,8 @@ async def chunk_at(
 ) -> Found:
     """The chunk of this number when the tasks of the super-step after `head` are divided by `size`, in their order.
 
-    Finished tasks count, so a second delivery finds the same chunk. Raises what `describe` raises.
+    Finished tasks count, so a second delivery finds the same chunk. `head` is only looked at, and may be used again.
+    Raises what `describe` raises.
     """
     sends = sends_in(graph, head.checkpoint)
     first, last = number * size, (number + 1) * size

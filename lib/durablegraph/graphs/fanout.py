@@ -45,6 +45,7 @@ from durablegraph.graphs.internals import (
 from durablegraph.graphs.journal import STOPPED, mark_task
 from durablegraph.graphs.parts import Parts, TaskParts
 from durablegraph.graphs.task_watch import TaskWatch
+from durablegraph.graphs.turns import Turns
 
 NOWHERE = ("\0nowhere",)
 """Static breakpoints that match no node; an empty list would mean the graph's own, which the commit looks at."""
@@ -92,15 +93,20 @@ async def run_tasks(
     control: RunControl | None = None,
     on_part: OnPart | None = None,
     time_budget: TimeBudget | None = None,
+    head: CheckpointTuple | None = None,
+    turns: Turns | None = None,
 ) -> ChunkOutcome:
     """Execute the tasks of a chunk and store their writes. Safe to deliver any number of times.
 
     `request` is the one that would execute the whole super-step: `expect` is its checkpoint; `resume` answers what the
-    chunk's tasks ask. A finished task is not executed again, nor one that waits for an answer which is not given; one
-    that failed is. Subgraphs are executed whole. Raises `StaleHead` where the super-step is committed already, and
-    `CutShort` at the end of `time_budget`; what tasks raise is in the outcome.
+    chunk's tasks ask. `head` is the thread's head where it is loaded already; it must not be used afterwards. With
+    `turns` not all tasks are in flight together, and those that get none are left as they are.
+
+    A finished task is not executed again, nor one that waits for an answer which is not given; one that failed is.
+    Subgraphs are executed whole. Raises `StaleHead` where the super-step is committed already, and `CutShort` at the
+    end of `time_budget`; what tasks raise is in the outcome.
     """
-    step = TaskStep(graph, saver, request, chunk, store=store, cache=cache, control=control)
+    step = TaskStep(graph, saver, request, chunk, store=store, cache=cache, control=control, head=head, turns=turns)
 
     async def execute() -> None:
         async with aclosing(step.parts()) as parts:
@@ -126,6 +132,8 @@ class TaskStep:
         store: BaseStore | None = None,
         cache: BaseCache[Any] | None = None,
         control: RunControl | None = None,
+        head: CheckpointTuple | None = None,
+        turns: Turns | None = None,
     ) -> None:
         self._graph = graph
         self._saver = saver
@@ -134,6 +142,9 @@ class TaskStep:
         self._store = store
         self._cache = cache
         self._control = StepControl(control)
+        self._head = head
+        self._turns = turns
+        self._opened: Sequence[str] = ()
         self._outcome: ChunkOutcome | None = None
         self._watching: TaskWatch | None = None
 
@@ -144,9 +155,11 @@ class TaskStep:
 
     def cut_short(self) -> CutShort:
         """What a call came to that was cancelled; it saves nothing any more."""
+        moved = False
         if self._watching is not None:
             self._watching.over = True
-        return CutShort((), moved=False, inside=self._request.inside)
+            moved = not {*self._opened}.issubset(self._watching.unfinished())
+        return CutShort((), moved=moved, inside=self._request.inside)
 
     @property
     def outcome(self) -> ChunkOutcome:
@@ -157,12 +170,13 @@ class TaskStep:
 
     async def parts(self) -> AsyncGenerator[Any, None]:
         """Do it, yielding the stream parts of these tasks. To be iterated once."""
-        found = await self._saver.aget_tuple(head_of(self._request.thread_id))
+        found = self._head or await self._saver.aget_tuple(head_of(self._request.thread_id))
         head = _without_others(self._graph, _planned(self._request, found), self._chunk)
         watching = TaskWatch(self._graph, head, self._control, self._chunk, replay=self._request.replay)
         watching.before_save = self._request.stream.before_save if self._request.stream else None
+        watching.turns = self._turns
         self._watching = watching
-        opened = watching.open_tasks(self._request)
+        self._opened = opened = watching.open_tasks(self._request)
         if not opened:
             self._outcome = watching.outcome((), executed=False)
             return
@@ -174,7 +188,8 @@ class TaskStep:
     async def _run(
         self, head: CheckpointTuple, watching: TaskWatch, seen: Parts, opened: Sequence[str]
     ) -> AsyncGenerator[Any, None]:
-        graph, shown = with_sends_blanked(self._graph, head, frozenset(self._chunk.sends))
+        own = self._turns.within(self._graph) if self._turns else self._graph
+        graph, shown = with_sends_blanked(own, head, frozenset(self._chunk.sends))
         others = {*self._chunk.fence, *self._chunk.ids} - {*opened}
         watching.show(with_tasks_done(shown, others))
         waiting = statuses(head.pending_writes)
@@ -202,9 +217,9 @@ class TaskStep:
         """The graph returned without having come to its commit: what does not ask stopped inside a subgraph."""
         if self._control.step_done:
             return
-        asking = watching.outcome((), executed=True).asking
+        known = {*watching.outcome((), executed=True).asking, *(self._turns.refused if self._turns else ())}
         for task in watching.unfinished():
-            if task not in asking:
+            if task not in known:
                 await self._saver.aput_writes(head.config, [(STOPPED, task)], mark_task(STOPPED, task))
                 watching.stopped.add(task)
 

@@ -1,5 +1,6 @@
 """How the saver is watched while single tasks of a super-step run."""
 
+from asyncio import CancelledError
 from collections.abc import Collection
 from typing import Any
 
@@ -13,6 +14,7 @@ from durablegraph.graphs.given_up import as_seen
 from durablegraph.graphs.internals import Graph, TaskStatus, namespace, statuses
 from durablegraph.graphs.journal import STOPPED, marked
 from durablegraph.graphs.saver_view import Fence, Writes
+from durablegraph.graphs.turns import Turns
 from durablegraph.graphs.watching import Watching
 
 
@@ -23,6 +25,7 @@ class TaskWatch(Watching):
         self, graph: Graph, head: CheckpointTuple, control: StepControl, chunk: Chunk, *, replay: Replay | None
     ) -> None:
         super().__init__(graph, head, replay=replay, addressed=False)
+        self.turns: Turns | None = None
         self._control = control
         self._ids = chunk.ids
         self._base = head
@@ -78,10 +81,18 @@ class TaskWatch(Watching):
     @override
     def writing(self, config: RunnableConfig, writes: Writes, task_id: str) -> Writes | None:
         if not namespace(config):
+            if self._never_began(writes, task_id):
+                return None
             self.note_failures(writes, task_id)
             self._stored = [write for write in self._stored if write[0] != task_id]
             self._stored += [(task_id, channel, value) for channel, value in writes]
         return writes
+
+    def _never_began(self, writes: Writes, task_id: str) -> bool:
+        """Whether this tells of a task that it was cancelled, when a sibling failed, while it waited for a turn."""
+        if self.turns is None or task_id not in self._ids or self.turns.has_begun(task_id):
+            return False
+        return any(isinstance(value, CancelledError) for _, value in writes)
 
 
 def _open(status: TaskStatus, answered: Collection[str]) -> bool:

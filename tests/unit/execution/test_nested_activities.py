@@ -4,12 +4,17 @@ from collections import Counter
 
 import pytest
 from langgraph.graph import START, StateGraph
+from langgraph.types import Send
 
-from durablegraph.errors import ConfigurationError
+from durablegraph.errors import ConfigurationError, TransientError
 from durablegraph.execution.budget import OVERRIDE, TRIES, time_budget
 from durablegraph.graphs.deadline import TimeBudget
+from durablegraph.model.messages import AdvanceCall, TasksCall
+from durablegraph.model.names import ADVANCE_ACTIVITY, TASKS_ACTIVITY
 from durablegraph.settings import Settings
 from durablegraph.storage import lifecycle
+from durablegraph.storage.checkpoints import BlobCheckpointSaver
+from durablegraph.storage.memory import MemoryObjectStore
 from tests.support.catalogue import CASES
 from tests.support.hours import Hours
 from tests.unit.execution.durably import NOW, Durably, services_for
@@ -170,6 +175,109 @@ async def test_an_activity_of_several_tasks_begins_no_more_of_them_once_its_run_
     await run.start({"out": []})
     assert (await run.carry()).status == "cancelled"
     assert count == {"a": 1}
+
+
+def maps(first, second, over):
+    """A map of `first` over so many items, then of `second`."""
+    builder = StateGraph(Words).add_node("first", first).add_node("second", second).add_node("between", lambda _: {})
+    builder.add_conditional_edges(START, lambda _: [Send("first", at) for at in range(over)], ["first"])
+    builder.add_edge("first", "between")
+    builder.add_conditional_edges("between", lambda _: [Send("second", at) for at in range(over)], ["second"])
+    return builder.compile()
+
+
+@pytest.mark.parametrize("failures", ["all", "best_effort"])
+async def test_a_late_delivery_whose_super_step_was_committed_begins_no_task_a_second_later(failures):
+    hours, begun = Hours(), []
+
+    async def first(at):
+        begun.append(at)
+        if begun == [0]:
+            await run.carry()  # by another worker, while this one stood still
+            hours.passed(2)
+        return {"out": [at]}
+
+    async def second(at):
+        return {"out": [at]}
+
+    policy = {"fan_out": "always", "fan_out_width": 1, "fan_out_failures": failures}
+    run = Durably(within(services_for(maps(first, second, 3), **policy), hours=hours, soft=270, hard=540))
+    await run.start({"out": []})
+    decision = await run.attempt(ADVANCE_ACTIVITY, AdvanceCall(run_id="run").to_json())
+    late = TasksCall(run_id="run", cursor=decision["cursor"], chunk=0, size=3, at_once=1, failures=failures)
+    await run.attempt(TASKS_ACTIVITY, late.to_json())
+    assert begun == [0, 0, 1, 2]  # the late delivery's, then the other's
+    assert await run.output() == {"out": [0, 1, 2, 0, 1, 2]}
+    assert not run.errors
+
+
+async def test_a_second_delivery_of_an_activity_executes_no_finished_task():
+    count = Counter()
+
+    async def work(at):
+        count[at] += 1
+        return {"out": [at]}
+
+    run = Durably(services_for(maps(work, work, 3), fan_out="always", fan_out_width=1), deliveries=2)
+    await run.start({"out": []})
+    assert (await run.carry()).status == "completed"
+    assert count == dict.fromkeys(range(3), 2)
+
+
+@pytest.mark.parametrize(
+    ("asked", "loads"),
+    [({}, 1), ({"config": {"max_concurrency": 3}}, 3), ({"stream_mode": ["updates"]}, 3)],
+    ids=["one call", "a call a turn, for LangGraph counts", "a call a turn, for the event log"],
+)
+async def test_an_activity_loads_the_checkpoint_once_a_call(asked, loads, monkeypatch):
+    async def work(at):
+        return {"out": [at]}
+
+    run = Durably(services_for(maps(work, work, 3), fan_out="always", fan_out_width=1))
+    await run.start({"out": []}, **asked)
+    decision = await run.attempt(ADVANCE_ACTIVITY, AdvanceCall(run_id="run").to_json())
+    counted, loading = [], BlobCheckpointSaver.aget_tuple
+
+    async def counting(saver, config):
+        counted.append(config)
+        return await loading(saver, config)
+
+    monkeypatch.setattr(BlobCheckpointSaver, "aget_tuple", counting)
+    call = TasksCall(run_id="run", cursor=decision["cursor"], chunk=0, size=3, at_once=1)
+    assert await run.attempt(TASKS_ACTIVITY, call.to_json()) == {"done": 3}
+    assert len(counted) == loads
+
+
+class Deaf(MemoryObjectStore):
+    """A store whose reads of runs fail for a while."""
+
+    failing = 0
+
+    async def get(self, key):
+        if self.failing and "/record" in key:
+            self.failing -= 1
+            raise TransientError("the store does not answer")
+        return await super().get(key)
+
+
+async def test_a_store_that_fails_when_the_run_is_looked_at_is_no_task_s_fault():
+    hours, objects, done = Hours(), Deaf(), []
+
+    async def work(at):
+        done.append(at)
+        if at == 0:
+            hours.passed(2)
+            objects.failing = 1
+        return {"out": [at]}
+
+    builder = StateGraph(Words).add_node("plan", lambda _: {}).add_node("work", work).add_edge(START, "plan")
+    builder.add_conditional_edges("plan", lambda _: [Send("work", at) for at in range(3)], ["work"])
+    services = services_for(builder.compile(), objects=objects, fan_out="always", fan_out_width=1)
+    run = Durably(within(services, hours=hours, soft=270, hard=540))
+    await run.start({"out": []})
+    assert (await run.carry()).status == "completed"
+    assert [type(error) for error in run.errors] == [TransientError]
+    assert done == [0, 1, 2]
 
 
 def test_the_budget_is_nine_tenths_of_what_the_host_allows(tmp_path):
