@@ -14,6 +14,7 @@ from durablegraph.errors import ConfigurationError, Conflict
 from durablegraph.graphs.deadline import TimeBudget
 from durablegraph.graphs.paces import Paces
 from durablegraph.graphs.registry import LoadedGraph, Registry
+from durablegraph.graphs.sticky import StickyLoops
 from durablegraph.model.records import RunRequest
 from durablegraph.settings import Settings
 from durablegraph.storage import checkpoints
@@ -65,10 +66,12 @@ class Services:
     quiet: dict[str, datetime] = field(init=False, default_factory=dict)
     """Until when the supervisor leaves a waiting run alone."""
     paces: Paces = field(init=False, default_factory=Paces)
+    sticky: StickyLoops = field(init=False)
     _savers: dict[str, BaseCheckpointSaver[Any]] = field(init=False, default_factory=dict)
     _requests: OrderedDict[str, RunRequest] = field(init=False, default_factory=OrderedDict)
 
     def __post_init__(self) -> None:
+        self.sticky = StickyLoops(self.settings.sticky_seconds)
         self.runs = RunStore(self.objects)
         self.schedules = ScheduleStore(self.objects)
         self.events = EventLogs(self.objects, Limits(kept=self.settings.stream_segments))

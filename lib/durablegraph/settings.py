@@ -35,6 +35,10 @@ class Settings(BaseSettings):
         gt=0,
         description="Seconds until an activity is stopped, for the next to go on; default: 90 % of functionTimeout.",
     )
+    sticky_seconds: Annotated[float, Field(ge=0, le=3600)] = Field(
+        default=10.0,
+        description="How long a worker keeps a run's loop in memory for the run's next activity; 0: not at all.",
+    )
     nested_steps: bool = Field(
         default=True, description="Whether the super-steps of declared subgraphs are activities of their own."
     )

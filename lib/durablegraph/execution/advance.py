@@ -9,8 +9,6 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
-from langgraph.checkpoint.base import BaseCheckpointSaver
-
 from durablegraph.clock import Clock
 from durablegraph.errors import ConfigurationError, InvariantBroken, NodeFailed, RequestError, RunError, TimeBudgetSpent
 from durablegraph.execution.apart import Apart
@@ -24,8 +22,8 @@ from durablegraph.execution.tolerance import commit_of, settled_by
 from durablegraph.graphs.contract import StepOutcome, StepRequest, StepStatus
 from durablegraph.graphs.deadline import CutShort
 from durablegraph.graphs.jsonable import jsonable
-from durablegraph.graphs.registry import LoadedGraph
-from durablegraph.graphs.superstep import run_superstep
+from durablegraph.graphs.sticky import Place
+from durablegraph.graphs.superstep import SuperStep, carried_out
 from durablegraph.model.assign import heard
 from durablegraph.model.fan_out import FanOutPolicy
 from durablegraph.model.messages import Advance, AdvanceCall, Cursor, Decision, Finish, Wait
@@ -107,46 +105,55 @@ async def _concerns(services: Services, record: RunRecord, cursor: Cursor) -> bo
 
 async def _step(services: Services, record: RunRecord, due: Due, now: Clock, *, fanned: str | None) -> Decision:
     """Execute a super-step; `fanned` says of one whose tasks were executed apart how many of them must succeed."""
-    try:
-        loaded = await services.graphs.load(record.graph)
-        saver = services.attempt(loaded, record.thread_id, None if fanned else due.at.head)
-        policy = policy_of(services.settings, loaded, due.request)
-        request = step_request(due, loaded.graph.config or {}, services.settings)
-        request = leaving(request, services.paces, record.graph, policy, now())
-        width = width_of(policy, request.config.get("max_concurrency"))
-        apart = Apart(services, loaded, saver, due, now())
-        settled = await settled_by(apart, request, width, fanned=fanned, failures=policy.failures or "all")
-        if settled.failure is not None:
-            return await _failed(services, record, due, settled.failure, now)
-        outcome = await asked(loaded, saver, request) if settled.apart else None
-        if outcome is None:
-            outcome = await _execute(services, loaded, saver, due, commit_of(request) if settled.apart else request)
-        await thin(saver, record.thread_id, services.settings.keep_last, due.at, outcome)
-        cursor = _cursor(due, outcome, services.head_token(saver, record.thread_id))
-    except CutShort as cut:
-        return await _cut_short(services, record, due, cut, now)
-    except NodeFailed as error:
-        return await _failed(services, record, due, _failure(error, error.type, error.node), now)
-    except (RunError, ConfigurationError) as error:
-        return await _failed(services, record, due, _failure(error, type(error.__cause__ or error).__name__), now)
+    at = due.at if fanned is None and due.wait is None else None
+    async with services.sticky.place(record.run_id, at) as place:
+        try:
+            decision = await _stepped(services, record, due, now, fanned=fanned, place=place)
+        except CutShort as cut:
+            return await _cut_short(services, record, due, cut, now)
+        except NodeFailed as error:
+            return await _failed(services, record, due, _failure(error, error.type, error.node), now)
+        except (RunError, ConfigurationError) as error:
+            return await _failed(services, record, due, _failure(error, type(error.__cause__ or error).__name__), now)
+        if isinstance(decision, Advance):
+            place.at = decision.cursor
+        return decision
+
+
+async def _stepped(
+    services: Services, record: RunRecord, due: Due, now: Clock, *, fanned: str | None, place: Place
+) -> Decision:
+    loaded = await services.graphs.load(record.graph)
+    token = None if fanned else due.at.head
+    saver = place.step.saver if place.step else services.attempt(loaded, record.thread_id, token)
+    policy = policy_of(services.settings, loaded, due.request)
+    request = step_request(due, loaded.graph.config or {}, services.settings)
+    request = leaving(request, services.paces, record.graph, policy, now())
+    width = width_of(policy, request.config.get("max_concurrency"))
+    apart = Apart(services, loaded, saver, due, now())
+    settled = await settled_by(apart, request, width, fanned=fanned, failures=policy.failures or "all")
+    if settled.failure is not None:
+        return await _failed(services, record, due, settled.failure, now)
+    outcome = await asked(loaded, saver, request) if settled.apart else None
+    if outcome is None:
+        outcome = await _execute(apart, commit_of(request) if settled.apart else request, place)
+    await thin(saver, record.thread_id, services.settings.keep_last, due.at, outcome)
+    cursor = _cursor(due, outcome, services.head_token(saver, record.thread_id))
     return await _follow(services, record, outcome, cursor, now, policy=policy, width=width)
 
 
-async def _execute(
-    services: Services, loaded: LoadedGraph, saver: BaseCheckpointSaver[Any], due: Due, request: StepRequest
-) -> StepOutcome:
-    async with recording(services, due) as recorder:
+async def _execute(around: Apart, request: StepRequest, place: Place) -> StepOutcome:
+    services, loaded = around.services, around.loaded
+    async with recording(services, around.due) as recorder:
         if recorder is not None:
             request = replace(request, stream=recorder.options)
-        return await run_superstep(
-            loaded.graph,
-            saver,
-            request,
-            store=services.items_for(loaded),
-            cache=services.cache_for(loaded),
-            on_part=recorder.on_part if recorder is not None else None,
-            time_budget=services.time_budget,
-        )
+        if place.step is not None:
+            place.step.go_on(request)
+        else:
+            items, cache = services.items_for(loaded), services.cache_for(loaded)
+            place.step = SuperStep(loaded.graph, around.saver, request, store=items, cache=cache)
+        on_part = recorder.on_part if recorder is not None else None
+        return await carried_out(place.step, on_part=on_part, time_budget=services.time_budget)
 
 
 async def _cut_short(services: Services, record: RunRecord, due: Due, cut: CutShort, now: Clock) -> Decision:

@@ -18,9 +18,12 @@ def policy_of(settings: Settings, loaded: LoadedGraph, request: RunRequest) -> F
 
 
 def leaving(request: StepRequest, paces: Paces, graph: str, policy: FanOutPolicy, now: datetime) -> StepRequest:
-    """The request that ends before a super-step which is to be looked at task by task; at the start of a run too."""
+    """The request that ends before a super-step which is to be looked at task by task; at the start of a run too.
+
+    Where tasks may fail, what is stored of them is looked at before each super-step: no loop stands meanwhile.
+    """
     tolerant = policy.failures != "all"
     if policy.when == "never" and not tolerant:
         return request
     quick = paces.quick(graph, now) if policy.when == "auto" and not tolerant else frozenset()
-    return replace(request, fan_out_from=2, together=quick)
+    return replace(request, fan_out_from=2, together=quick, sticky=request.sticky and not tolerant)

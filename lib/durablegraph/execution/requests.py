@@ -45,6 +45,7 @@ def step_request(due: Due, own: Mapping[str, Any], settings: Settings) -> StepRe
         steps=MOST_STEPS if settings.steps_per_activity == "auto" else settings.steps_per_activity,
         budget=settings.steps_budget_seconds if settings.steps_per_activity == "auto" else None,
         replay=Replay(bound=at.replay["bound"], visited=tuple(at.replay["visited"])) if at.replay else None,
+        sticky=settings.sticky_seconds > 0,
         nested=settings.nested_steps,
         inside=at.inside,
         asked=due.wait.cursor.inside if due.wait is not None else None,

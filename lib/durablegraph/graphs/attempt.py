@@ -1,6 +1,6 @@
 """One attempt at a super-step: it ends when enough is committed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +10,7 @@ from langgraph.constants import START
 from langgraph.types import Command
 from typing_extensions import override
 
-from durablegraph.errors import StaleHead
+from durablegraph.errors import InvariantBroken, StaleHead
 from durablegraph.graphs.contract import Replay, StepRequest
 from durablegraph.graphs.control import StepControl
 from durablegraph.graphs.given_up import given_up
@@ -52,6 +52,8 @@ class Attempt(Watching):
         self.inner_saves = 0
         self._dropped = untracked(graph) if run.resuming is None else frozenset()
         self.inside = self._inside(run)
+        self._sticky = self.inside is None and _can_stand(graph, request, run)
+        self._full = False
 
     def _inside(self, run: Run) -> Inside | None:
         """None where subgraphs are executed whole: when asked so, with breakpoints in them, and in time travel."""
@@ -63,6 +65,19 @@ class Attempt(Watching):
             return None  # such a call cannot be repeated: a bare answer would answer the next question too
         given = run.input.resume if isinstance(run.input, Command) else None
         return Inside(self._graph, self._request, self._control, answered=given if isinstance(given, dict) else ())
+
+    def go_on(self, request: StepRequest) -> None:
+        """Watch the call for the super-step before which the loop stands."""
+        self._request = request
+        self.commits, self.checkpoint, self._full = 0, None, False
+        self.broken, self.failures, self.finished = [], [], set()
+        self._began = self._clock()
+
+    def stands(self, shown: Mapping[str, Any] | None) -> bool:
+        """Whether the loop, having shown this, stands before a super-step that this call is not to execute."""
+        if not self._full or shown is None or self.checkpoint is None:
+            return False
+        return bool(shown["tasks"]) and shown["config"]["configurable"]["checkpoint_id"] == self.checkpoint["id"]
 
     @property
     def moved(self) -> bool:
@@ -104,6 +119,8 @@ class Attempt(Watching):
     ) -> tuple[CheckpointMetadata, Fence | None] | None:
         if namespace(config):
             return self.inside.saving(config, metadata) if self.inside else (metadata, None)
+        if self._full:
+            raise InvariantBroken("LangGraph executed a super-step without showing the checkpoint before it.")
         if overtaken := next((error for error in self.broken if isinstance(error, StaleHead)), None):
             raise overtaken  # inside a subgraph, where a retry policy or an error handler may have taken it for a fault
         if self._request.run_id is None:
@@ -131,7 +148,16 @@ class Attempt(Watching):
             return
         if before != "input" or START not in self._graph.nodes:
             self.commits += 1
-        if self._enough(checkpoint, metadata.get("step", 0)):
+        step = metadata.get("step", 0)
+        if self._enough(checkpoint, step):
+            self._end(step)
+
+    def _end(self, step: int) -> None:
+        """Have the call end here: the loop stands before the next super-step, or, where it must not, is drained."""
+        last = self.stop is not None and step + 1 > self.stop
+        if self._sticky and self._request.sticky and not last and not self._control.drain_requested:
+            self._full = True
+        else:
             self._control.end_step()
 
     def _enough(self, checkpoint: Checkpoint, step: int) -> bool:
@@ -167,3 +193,15 @@ class Attempt(Watching):
         if status is not None and status.finished:
             self.finished.add(task_id)
         return writes
+
+
+def _can_stand(graph: Graph, request: StepRequest, run: Run) -> bool:
+    """Whether the loop of this call may stand before a further super-step.
+
+    Not with static breakpoints, because what the loop shows before it stops at one looks as if it went on; not in time
+    travel, nor after a fan-out, where what this call shows differs from what the next one does.
+    """
+    breaks = request.interrupt_before or request.interrupt_after
+    if breaks or graph.interrupt_before_nodes or graph.interrupt_after_nodes:
+        return False
+    return run.replay is None and not run.addressed and not request.fanned_out

@@ -8,7 +8,7 @@ from langgraph.cache.base import BaseCache
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.store.base import BaseStore
 
-from durablegraph.graphs.contract import StepRequest
+from durablegraph.graphs.contract import AtOnce, StepRequest
 from durablegraph.graphs.internals import RESUMING, STREAM, Graph, count_over_the_run, listening
 from durablegraph.graphs.run_scoped import kept_within_run, untracked
 from durablegraph.graphs.saver_view import Watch, watched
@@ -37,16 +37,21 @@ def prepared(
     return made
 
 
-def call_config(request: StepRequest, *, resuming: bool | None, addressed: bool = False) -> RunnableConfig:
-    """The caller's config with the thread, the limit and the flag set; `addressed` keeps the checkpoint it names."""
+def call_config(
+    request: StepRequest, *, resuming: bool | None, addressed: bool = False, at_once: AtOnce | None = None
+) -> RunnableConfig:
+    """The caller's config with the thread, the limit and the flag set; `addressed` keeps the checkpoint it names.
+
+    `at_once` is called as the stream options say, where they ask for it.
+    """
     place: dict[str, Any] = {**request.config.get("configurable", {}), "thread_id": request.thread_id}
     if not addressed:
         place.pop("checkpoint_id", None)
         place.pop("checkpoint_map", None)
     if resuming is not None:
         place[RESUMING] = resuming
-    if request.stream is not None and request.stream.at_once is not None:
-        place[STREAM] = listening(request.stream.at_once)
+    if at_once is not None and request.stream is not None and request.stream.at_once is not None:
+        place[STREAM] = listening(at_once)
     config: Any = {**request.config, "configurable": place, "recursion_limit": request.recursion_limit}
     return config  # type: ignore[no-any-return]  # a TypedDict made by merging
 

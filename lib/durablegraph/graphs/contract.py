@@ -117,6 +117,8 @@ class StepRequest:
     """For `advance` only: the tasks were run by `fanout`, which has shown their parts of the stream already."""
     stream: StreamOptions | None = None
     """Which stream parts are wanted; `None`: only what the outcome itself needs."""
+    sticky: bool = False
+    """Whether the graph's loop is to stand before the next super-step, where it can, instead of being ended."""
     with_values: bool = False
     """Whether the outcome carries the state's values also when the run is not finished."""
     nested: bool = False

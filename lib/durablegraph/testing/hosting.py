@@ -243,7 +243,11 @@ def listening(present: Callable[[], MemoryHost], rpc: Callable[[Any, Any, Any], 
 
 
 def folder_environment(settings: dict[str, str], hub: str) -> dict[str, str]:
-    """This process's environment with a test's settings over it."""
-    environment = {**os.environ, **{name: str(value) for name, value in settings.items()}}
+    """This process's environment with a test's settings over it; each super-step starts from the store by default."""
+    environment = {
+        "DURABLEGRAPH_STICKY_SECONDS": "0",
+        **os.environ,
+        **{name: str(value) for name, value in settings.items()},
+    }
     environment.setdefault(hub, "durablegraph")
     return environment

@@ -21,7 +21,7 @@ from tests.conformance.langgraph.score import Score, read, table
 
 HERE = Path(__file__).resolve().parent
 LIBRARY = HERE.parents[2] / "lib"
-MODES = ("step", "nested", "fan-out", "stored")
+MODES = ("step", "sticky", "nested", "fan-out", "stored")
 NEEDED = ("pytest_mock", "syrupy", "xdist", "pytest_timeout", "redis", "psycopg", "uvloop", "Crypto")
 REPEATS = 3
 """How often what fails is run again, alone: some tests measure milliseconds, which a busy machine does not have."""

@@ -29,7 +29,7 @@ PLAIN_STREAM = Pregel.stream
 PLAIN_ASTREAM = Pregel.astream
 ASYNC_METHODS = ("get_tuple", "put", "put_writes", "delete_thread", "get_delta_channel_history")
 
-counts = {"runs": 0, "calls": 0, "tasks": 0}
+counts = {"runs": 0, "calls": 0, "tasks": 0, "stood": 0}
 
 
 def taken(graph: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Call | None:
@@ -70,6 +70,7 @@ def taken(graph: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Call | 
         interrupt_after=options.pop("interrupt_after", None),
         steps=STEPS,
         nested=MODE == "nested",
+        sticky=MODE == "sticky",
         stream=StreamOptions(
             modes=graph.stream_mode if modes is None else modes,
             subgraphs=options.pop("subgraphs", False),
@@ -114,6 +115,7 @@ def _count(call: Call) -> None:
     counts["runs"] += 1
     counts["calls"] += call.steps
     counts["tasks"] += call.tasks
+    counts["stood"] += call.stood
 
 
 def _plain_again(call: Call) -> Call:
@@ -161,6 +163,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    counts.update(runs=0, calls=0, tasks=0)
+    counts.update(runs=0, calls=0, tasks=0, stood=0)
     yield
     item.user_properties.extend((f"conformance_{name}", number) for name, number in counts.items())

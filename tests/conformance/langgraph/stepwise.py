@@ -27,23 +27,31 @@ class Call:
     control: RunControl | None
     steps: int = 0
     tasks: int = 0
+    stood: int = 0
 
 
 async def stepwise(call: Call) -> AsyncIterator[Any]:
     """The parts of the whole run; raises what a plain run raises."""
-    request = call.start
-    while True:
-        call.steps += 1
-        step = SuperStep(call.graph, call.saver, request, control=call.control)
-        async with aclosing(plainly(step.parts())) as parts:
-            async for part in parts:
-                yield part
-        outcome = step.outcome
-        if outcome.status is not StepStatus.ADVANCE:
-            return
-        if call.control is not None and call.control.drain_requested:
-            raise GraphDrained(call.control.drain_reason or "shutdown")
-        request = replace(request, inside=outcome.inside) if outcome.again else after(call.start, outcome)
+    request, step = call.start, SuperStep(call.graph, call.saver, call.start, control=call.control)
+    try:
+        while True:
+            call.steps += 1
+            async with aclosing(plainly(step.parts())) as parts:
+                async for part in parts:
+                    yield part
+            outcome = step.outcome
+            if outcome.status is not StepStatus.ADVANCE:
+                return
+            if call.control is not None and call.control.drain_requested:
+                raise GraphDrained(call.control.drain_reason or "shutdown")
+            request = replace(request, inside=outcome.inside) if outcome.again else after(call.start, outcome)
+            if step.stands:
+                call.stood += 1
+                step.go_on(request)
+            else:
+                step = SuperStep(call.graph, call.saver, request, control=call.control)
+    finally:
+        await step.leave()
 
 
 def after(start: StepRequest, outcome: Any) -> StepRequest:

@@ -14,7 +14,8 @@ ROOT = Path(__file__).resolve().parents[3]
 UPSTREAM = os.environ.get("LANGGRAPH")
 REPORT = """<testsuites><testsuite>
 <testcase name="test_a"><properties><property name="conformance_runs" value="1"/>
-<property name="conformance_calls" value="3"/><property name="conformance_tasks" value="2"/></properties></testcase>
+<property name="conformance_calls" value="3"/><property name="conformance_tasks" value="2"/>
+<property name="conformance_stood" value="1"/></properties></testcase>
 <testcase name="test_b"><failure message="assert 1 == 2"/></testcase>
 <testcase name="test_c"><skipped message="no docker"/></testcase>
 <testcase name="test_d"><error message="fixture broke"/></testcase>
@@ -29,7 +30,7 @@ def test_a_report_becomes_a_score(tmp_path: Path) -> None:
     assert (score.skipped, score.runs, score.calls, score.tasks, score.several) == (1, 1, 3, 2, 1)
     assert [name for name, _ in score.unexplained] == ["test_b", "test_d"]
     assert explanation("test_b") is None
-    assert "| step | 1 | 4 | 1 | 1 | 3 | 2 | 1 |" in table([score], "9.9")
+    assert "| step | 1 | 4 | 1 | 1 | 3 | 1 | 2 | 1 |" in table([score], "9.9")
 
 
 def test_what_passes_when_it_is_repeated_has_passed(tmp_path: Path) -> None:

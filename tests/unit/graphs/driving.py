@@ -3,14 +3,14 @@
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import START, StateGraph
 from typing_extensions import TypedDict
 
 from durablegraph.graphs.contract import StepOutcome, StepRequest, StepStatus
-from durablegraph.graphs.superstep import run_superstep
+from durablegraph.graphs.superstep import SuperStep, carried_out, run_superstep
 
 
 class CrashError(BaseException):
@@ -32,7 +32,9 @@ def chain(*nodes: tuple[str, Callable[..., Any]], state: Any = Words, **compiled
 
 
 class Driver:
-    """One run on one thread; `outcomes` are what the calls came to."""
+    """One run on one thread; `outcomes` are what the calls came to. Where `sticky`, loops stand between calls."""
+
+    sticky: ClassVar[bool] = False
 
     def __init__(
         self, graph: Any, saver: BaseCheckpointSaver[Any], *, thread: str = "t", run: str = "r", **request: Any
@@ -44,6 +46,8 @@ class Driver:
         self.crashes = 0
         self.parts: list[Any] = []
         self.also: dict[str, Any] = {}
+        self.step: SuperStep | None = None
+        self.stood = 0
 
     @property
     def last(self) -> StepOutcome:
@@ -62,13 +66,27 @@ class Driver:
         self.sent = request
         for _ in range(10):
             try:
-                outcome = await run_superstep(self.graph, self.saver, request, on_part=self._keep, **self.also)
+                outcome = await self._carried_out(request)
             except CrashError:
                 self.crashes += 1
             else:
                 self.outcomes.append(outcome)
                 return outcome
         raise AssertionError("ten deliveries crashed")
+
+    async def _carried_out(self, request: StepRequest) -> StepOutcome:
+        """By the loop of the call before where it stands, as an activity does that comes to the same worker."""
+        if not self.sticky:
+            return await run_superstep(self.graph, self.saver, request, on_part=self._keep, **self.also)
+        given = dict(self.also)
+        budget = given.pop("time_budget", None)
+        request = replace(request, sticky=True)
+        if self.step is not None and self.step.stands and request.expect == self.last.checkpoint_id:
+            self.stood += 1
+            self.step.go_on(request)
+        else:
+            self.step = SuperStep(self.graph, self.saver, request, **given)
+        return await carried_out(self.step, on_part=self._keep, time_budget=budget)
 
     async def _keep(self, part: Any) -> None:
         self.parts.append(part)

@@ -25,6 +25,11 @@ from tests.unit.graphs.driving import Driver, Words, chain, history
 AT: Any = {"configurable": {"thread_id": "t"}}
 
 
+@pytest.fixture(autouse=True, params=[False, True], ids=["from the store", "sticky"])
+def sticky(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Driver, "sticky", request.param)
+
+
 def says(word: str) -> Any:
     def node(state: Words) -> Words:
         return {"out": [word]}

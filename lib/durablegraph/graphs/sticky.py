@@ -1,0 +1,103 @@
+"""Loops that stand before their run's next super-step, for the activity that is to execute it (sticky execution).
+
+An activity ends with its super-step, but the loop in which LangGraph runs the graph need not: it goes on when the next
+activity of the run comes to the same worker soon, and nothing is read, rebuilt and prepared once more. What is kept is
+a guess, never the truth: an activity that comes elsewhere, later or a second time starts from the store, and a loop
+that was overtaken cannot commit, for its saver is fenced by the head that it wrote last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from durablegraph.graphs.superstep import SuperStep
+    from durablegraph.model.messages import Cursor
+
+MOST: Final = 32
+"""Loops that a worker keeps at most: each holds its run's state."""
+
+
+@dataclass(slots=True)
+class Place:
+    """Where an activity of a run begins: with the step whose loop stands there, if there is one.
+
+    `at` is where the activity leaves the loop of its step standing; None ends it.
+    """
+
+    step: SuperStep | None = None
+    at: Cursor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    place: Place
+    loop: asyncio.AbstractEventLoop
+    timer: asyncio.TimerHandle
+
+
+class StickyLoops:
+    """The loops of one worker process, each kept for so many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._kept: OrderedDict[str, _Kept] = OrderedDict()
+        self._leaving: set[asyncio.Task[None]] = set()
+
+    @property
+    def standing(self) -> tuple[str, ...]:
+        """The runs whose loops are kept, the oldest first."""
+        return tuple(self._kept)
+
+    @asynccontextmanager
+    async def place(self, run_id: str, at: Cursor | None) -> AsyncIterator[Place]:
+        """Where an activity begins that is to go on from `at`, None for one that starts from the store in any case.
+
+        Its loop is nobody else's until it ends: a second delivery meanwhile starts from the store.
+        """
+        found = await self._taken(run_id, at)
+        try:
+            yield found
+        finally:
+            if found.step is not None:
+                if found.at is not None and found.step.stands:
+                    await self._keep(run_id, found)
+                else:
+                    await found.step.leave()
+
+    async def _taken(self, run_id: str, at: Cursor | None) -> Place:
+        kept = self._kept.pop(run_id, None)
+        if kept is None:
+            return Place()
+        kept.timer.cancel()
+        if kept.loop is not asyncio.get_running_loop() or kept.place.step is None:
+            return Place()
+        if kept.place.at != at:
+            await kept.place.step.leave()
+            return Place()
+        kept.place.at = None
+        return kept.place
+
+    async def _keep(self, run_id: str, place: Place) -> None:
+        loop = asyncio.get_running_loop()
+        self._kept[run_id] = _Kept(place, loop, loop.call_later(self._seconds, self._expire, run_id))
+        while len(self._kept) > MOST:
+            _, oldest = self._kept.popitem(last=False)
+            await self._leave(oldest)
+
+    def _expire(self, run_id: str) -> None:
+        if (kept := self._kept.pop(run_id, None)) is not None:
+            leaving = kept.loop.create_task(self._leave(kept))
+            self._leaving.add(leaving)
+            leaving.add_done_callback(self._leaving.discard)
+
+    @staticmethod
+    async def _leave(kept: _Kept) -> None:
+        kept.timer.cancel()
+        if kept.place.step is not None:
+            await kept.place.step.leave()
