@@ -1,8 +1,10 @@
 """A worker as the host uses it: durable clients supplied, ends of calls traced, deaths of workers shown."""
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 
 from durablegraph.host.front.binding import ClientBinding
 from durablegraph.host.invocation import (
@@ -42,31 +44,18 @@ class HostedWorker:
             for function in index.functions
         }
 
-    async def invoke(self, call: Invocation, *, timeout: float | None) -> InvocationResult:  # noqa: ASYNC109 -- the contract's word
+    def invoke(self, call: Invocation, *, timeout: float | None) -> asyncio.Future[InvocationResult]:
         """Run one call, as the worker does."""
-        return await self.invoke_from(call, timeout=timeout, origin=None)
+        return self.invoke_from(call, timeout=timeout, origin=None)
 
-    async def invoke_from(
-        self,
-        call: Invocation,
-        *,
-        timeout: float | None,  # noqa: ASYNC109 -- as above
-        origin: str | None,
-    ) -> InvocationResult:
+    def invoke_from(
+        self, call: Invocation, *, timeout: float | None, origin: str | None
+    ) -> asyncio.Future[InvocationResult]:
         """Run one call; durable clients build their links on `origin`, the address that the caller used."""
         call = self._with_clients(call, origin)
-        began = self._now()
-        try:
-            result = await self._worker.invoke(call, timeout=timeout)
-        except WorkerExited as exited:
-            _log.error("'%s' failed: %s", call.function, exited)
-            self._record(call, exited, began)
-            raise
-        except InvocationTimedOut:
-            _log.error("'%s' ran longer than functionTimeout allows; its worker was ended", call.function)
-            raise
-        self._record(call, result, began)
-        return result
+        answer = asyncio.ensure_future(self._worker.invoke(call, timeout=timeout))
+        answer.add_done_callback(partial(self._note, call, self._now()))
+        return answer
 
     async def stop(self) -> None:
         """Stop the worker."""
@@ -86,6 +75,14 @@ class HostedWorker:
             inputs.setdefault(binding.name, Datum("string", text))
         return Invocation(call.id, call.function, call.kind, inputs, call.instance_id, call.traceparent)
 
-    def _record(self, call: Invocation, outcome: InvocationResult | WorkerExited, began: datetime) -> None:
-        if self._trace is not None:
-            self._trace.invocation(call, outcome, began, self._now())
+    def _note(self, call: Invocation, began: datetime, answer: asyncio.Future[InvocationResult]) -> None:
+        """Shows and traces how a call ended."""
+        if answer.cancelled():
+            return
+        error = answer.exception()
+        if isinstance(error, WorkerExited):
+            _log.error("'%s' failed: %s", call.function, error)
+        elif isinstance(error, InvocationTimedOut):
+            _log.error("'%s' ran longer than functionTimeout allows; its worker was ended", call.function)
+        if self._trace is not None and (error is None or isinstance(error, WorkerExited)):
+            self._trace.invocation(call, error or answer.result(), began, self._now())

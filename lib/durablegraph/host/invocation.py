@@ -5,7 +5,7 @@ runs either in the host's own process or as a child process, and both speak thes
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -128,8 +128,11 @@ class Worker(Protocol):
     async def start(self) -> FunctionIndex:
         """Load the app and index its functions. Raises when the app as a whole cannot be loaded."""
 
-    async def invoke(self, call: Invocation, *, timeout: float | None) -> InvocationResult:  # noqa: ASYNC109 -- the limit is the worker's to enforce
-        """Run one call. Raises WorkerExited or InvocationTimedOut; calls run concurrently."""
+    def invoke(self, call: Invocation, *, timeout: float | None) -> Awaitable[InvocationResult]:
+        """Run one call, beginning at once if it can. Raises WorkerExited or InvocationTimedOut when awaited.
+
+        Calls run concurrently.
+        """
 
     async def stop(self) -> None:
         """End the worker; calls in flight raise WorkerExited."""

@@ -23,14 +23,34 @@ from durablegraph.host.worker.frames import (
 )
 
 
+def unpacked(pieces):
+    unpacker, found = Unpacker(), []
+    for piece in pieces:
+        unpacker.room[: len(piece)] = piece
+        found += unpacker.messages(len(piece))
+    return found
+
+
 def over_the_wire(message, size=7):
-    frame, unpacker = pack(message), Unpacker()
-    (got,) = [each for start in range(0, len(frame), size) for each in unpacker.feed(frame[start : start + size])]
+    frame = pack(message)
+    (got,) = unpacked(frame[start : start + size] for start in range(0, len(frame), size))
     return got
 
 
 def test_several_frames_in_one_piece_come_apart():
-    assert list(Unpacker().feed(pack(("a", 1)) + pack(("b", 2)) + pack(("c",))[:3])) == [("a", 1), ("b", 2)]
+    assert unpacked([pack(("a", 1)) + pack(("b", 2)) + pack(("c",))[:3]]) == [("a", 1), ("b", 2)]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 100, 1 << 16, 1 << 18])
+def test_frames_of_any_size_come_whole_however_they_are_cut(size):
+    messages = [("a", 1), ("b", "x" * 3), (), ("c", b"y" * (700_000 if size > 100 else 700)), ("d", 2)]
+    stream = b"".join(map(pack, messages))
+    assert unpacked(stream[start : start + size] for start in range(0, len(stream), size)) == messages
+
+
+def test_the_room_may_be_overwritten_between_the_parts_of_a_frame():
+    first, second = pack(("first", b"1" * 50)), pack(("second", b"2" * 50))
+    assert unpacked([first + second[:10], second[10:30], second[30:]]) == [("first", b"1" * 50), ("second", b"2" * 50)]
 
 
 @pytest.mark.parametrize(

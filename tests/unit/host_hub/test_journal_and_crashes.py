@@ -9,6 +9,7 @@ import azure.durable_functions as df
 import pytest
 
 from durablegraph.host.errors import HostError
+from durablegraph.host.hub import commands as c
 from durablegraph.host.hub.client import WrongStatus, encode
 from durablegraph.host.hub.clocks import VirtualClock
 from durablegraph.host.hub.dispatcher import HubStopped
@@ -240,3 +241,28 @@ async def test_no_more_activities_run_at_once_than_the_host_allows():
     await hub.client.wait("c", timeout=10)
     await hub.stop()
     assert most == 2
+
+
+async def test_a_turn_begins_before_the_commit_that_it_follows_from_and_an_activity_after_it(tmp_path):
+    worker, log = SdkWorker(make_app()), []
+    invoke = worker.invoke
+
+    def begun(call, *, timeout):
+        log.append(call.kind)
+        return invoke(call, timeout=timeout)
+
+    class Logged(Journal):
+        def commit(self, changes):
+            super().commit(changes)
+            log.extend(
+                type(change).__name__ for change in changes if isinstance(change, (c.PutActivity, c.DropActivity))
+            )
+
+    worker.invoke = begun
+    hub = hub_on(Logged(tmp_path / "hub.db", HUB), worker)
+    await hub.start()
+    await hub.client.start("counting", instance_id="c")
+    await hub.client.wait("c", timeout=10)
+    await hub.stop()
+    assert log[:5] == ["orchestrator", "PutActivity", "activity", "orchestrator", "DropActivity"]
+    assert log.count("PutActivity") == log.count("activity") == log.count("DropActivity")

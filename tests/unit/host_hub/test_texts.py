@@ -1,5 +1,6 @@
 """JSON, times, versions, options and error texts as the real host has them."""
 
+import random
 from datetime import UTC, datetime
 
 import pytest
@@ -136,3 +137,19 @@ def test_options_are_read_without_case_and_with_their_defaults():
         {"HubName": "%HUB%", "versionfailurestrategy": "fail"}, environ={"HUB": "mine"}, cpus=2
     )
     assert (options.hub_name, options.version_failure, options.max_activities) == ("mine", "Fail", 20)
+
+
+def test_the_quick_way_to_compact_json_gives_what_the_thorough_one_gives():
+    pieces = (
+        '"', '"a b"', '"1.5"', '"\\u00e9"', '"x\u2028"', '"\xa0"', '"NaN"', "'", "\\", " ", "  ", "\n", "\xa0",
+        ",", ":", "[", "]", "{", "}", "1", "-0", ".5", "2.50", "1e5", "3E+2", "NaN", "-Infinity", "null", "true",
+        "Abc", "\x1f", "\x85",
+    )  # fmt: skip
+    choose = random.Random(7)  # noqa: S311 -- texts for a test
+    for _ in range(20_000):
+        text = "".join(choose.choices(pieces, k=choose.randrange(1, 12)))
+        try:
+            thorough = newtonsoft._TOKEN.sub(newtonsoft._rewrite, text)
+        except ValueError:  # an escape that is none
+            continue
+        assert newtonsoft.compact(text) == thorough, text

@@ -1,9 +1,11 @@
 """Calls of a worker on the hub's behalf, and HTTP calls for `call_http`. Each comes to one command."""
 
+import asyncio
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import httpx
@@ -11,10 +13,19 @@ import httpx
 from durablegraph.host.hub import commands as c
 from durablegraph.host.hub import failures
 from durablegraph.host.hub.state import ActivityTask
-from durablegraph.host.invocation import Datum, Invocation, InvocationTimedOut, Worker, WorkerExited
+from durablegraph.host.invocation import (
+    Datum,
+    Invocation,
+    InvocationResult,
+    InvocationTimedOut,
+    Worker,
+    WorkerExited,
+)
 
 HTTP_ACTIVITY = "BuiltIn::HttpActivity"
 _HTTP_SECONDS = 100.0
+Ongoing = tuple[asyncio.Future[Any], Callable[[asyncio.Future[Any]], c.Command]]
+"""A call that has begun, and what makes a command of its end."""
 
 
 class Caller:
@@ -32,7 +43,7 @@ class Caller:
         if self._http is not None:
             await self._http.aclose()
 
-    async def turn(self, effect: c.RunTurn) -> c.Command:
+    def turn(self, effect: c.RunTurn) -> Ongoing:
         """Run one orchestrator turn."""
         call = Invocation(
             id=_new_id(),
@@ -41,22 +52,15 @@ class Caller:
             inputs={self.bindings.get(effect.name, "context"): Datum("string", effect.request)},
             instance_id=effect.instance_id,
         )
-        try:
-            result = await self.worker.invoke(call, timeout=self._seconds)
-        except WorkerExited as exited:
-            return c.TurnAnswered(effect.instance_id, effect.token, lost=str(exited))
-        except InvocationTimedOut:
-            return c.TurnAbandoned(effect.instance_id, effect.token)
-        if result.error is not None:
-            return c.TurnAnswered(effect.instance_id, effect.token, error=result.error)
-        return c.TurnAnswered(effect.instance_id, effect.token, response=_parsed(result.output))
+        return self._begin(call), partial(_turn_ended, effect)
 
-    async def activity(self, task: ActivityTask, function: str | None) -> c.Command:
+    def activity(self, task: ActivityTask, function: str | None) -> Ongoing:
         """Run one activity; `function` None: there is no such function any more."""
         if task.name == HTTP_ACTIVITY:
-            return await self._call_http(task)
+            return asyncio.ensure_future(self._call_http(task)), asyncio.Future.result
         if function is None:
-            return c.ActivityEnded(task.seq, failure=failures.activity_missing(task.name))
+            missing = c.ActivityEnded(task.seq, failure=failures.activity_missing(task.name))
+            return asyncio.ensure_future(_at_once(missing)), asyncio.Future.result
         call = Invocation(
             id=_new_id(),
             function=function,
@@ -64,18 +68,9 @@ class Caller:
             inputs={self.bindings.get(function, "input"): Datum("string", task.input)},
             instance_id=task.instance_id,
         )
-        try:
-            result = await self.worker.invoke(call, timeout=self._seconds)
-        except WorkerExited as exited:
-            return c.ActivityEnded(task.seq, failure=failures.activity_lost(task.name, str(exited)))
-        except InvocationTimedOut:
-            limit = self._limit or timedelta()
-            return c.ActivityEnded(task.seq, failure=failures.activity_timed_out(task.name, function, limit, call.id))
-        if result.error is not None:
-            return c.ActivityEnded(task.seq, failure=failures.activity_failed(task.name, result.error))
-        return c.ActivityEnded(task.seq, result=_text(result.output))
+        return self._begin(call), partial(self._activity_ended, task, call)
 
-    async def batch(self, effect: c.RunBatch) -> c.Command:
+    def batch(self, effect: c.RunBatch) -> Ongoing:
         """Run one batch of an entity's operations."""
         call = Invocation(
             id=_new_id(),
@@ -84,8 +79,30 @@ class Caller:
             inputs={self.bindings.get(effect.name, "context"): Datum("string", effect.request)},
             instance_id=effect.entity_id,
         )
+        return self._begin(call), partial(self._batch_ended, effect)
+
+    def _begin(self, call: Invocation) -> asyncio.Future[InvocationResult]:
+        return asyncio.ensure_future(self.worker.invoke(call, timeout=self._seconds))
+
+    def _activity_ended(
+        self, task: ActivityTask, call: Invocation, answer: asyncio.Future[InvocationResult]
+    ) -> c.Command:
         try:
-            result = await self.worker.invoke(call, timeout=self._seconds)
+            result = answer.result()
+        except WorkerExited as exited:
+            return c.ActivityEnded(task.seq, failure=failures.activity_lost(task.name, str(exited)))
+        except InvocationTimedOut:
+            limit = self._limit or timedelta()
+            return c.ActivityEnded(
+                task.seq, failure=failures.activity_timed_out(task.name, call.function, limit, call.id)
+            )
+        if result.error is not None:
+            return c.ActivityEnded(task.seq, failure=failures.activity_failed(task.name, result.error))
+        return c.ActivityEnded(task.seq, result=_text(result.output))
+
+    def _batch_ended(self, effect: c.RunBatch, answer: asyncio.Future[InvocationResult]) -> c.Command:
+        try:
+            result = answer.result()
         except WorkerExited as exited:
             return c.BatchEnded(effect.entity_id, error=str(exited))
         except InvocationTimedOut:
@@ -116,6 +133,22 @@ class Caller:
         }
         answer = {"statusCode": response.status_code, "headers": shown, "content": response.text}
         return c.ActivityEnded(task.seq, result=json.dumps(answer, ensure_ascii=False))
+
+
+def _turn_ended(effect: c.RunTurn, answer: asyncio.Future[InvocationResult]) -> c.Command:
+    try:
+        result = answer.result()
+    except WorkerExited as exited:
+        return c.TurnAnswered(effect.instance_id, effect.token, lost=str(exited))
+    except InvocationTimedOut:
+        return c.TurnAbandoned(effect.instance_id, effect.token)
+    if result.error is not None:
+        return c.TurnAnswered(effect.instance_id, effect.token, error=result.error)
+    return c.TurnAnswered(effect.instance_id, effect.token, response=_parsed(result.output))
+
+
+async def _at_once(command: c.Command) -> c.Command:
+    return command
 
 
 def _http_error(error: httpx.HTTPError, uri: str) -> str:

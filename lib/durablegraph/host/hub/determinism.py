@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from durablegraph.host.hub.actions import Action
 from durablegraph.host.hub.events import Event, EventType
@@ -13,8 +14,7 @@ class NonDeterminism(Exception):  # noqa: N818 -- a finding about an orchestrato
     """History and replay differ; the text says how."""
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(NamedTuple):  # made anew for each action of each turn: a dataclass takes three times as long
     """Something the engine schedules: `kind` is the history event that records it, `action` what the SDK asked for."""
 
     id: int

@@ -1,6 +1,7 @@
 """Between the machine, its journal and a worker: the only part of the hub that waits.
 
-Commands are collected and carried out together: one pass over the machine, one commit, then the effects. Calls of the
+Commands are collected and carried out together: one pass over the machine, one commit, then the effects. Only turns,
+which change nothing by themselves, are handed to the worker before the commit, and so run during it. Calls of the
 worker run concurrently within the host's limits; each ends as another command.
 """
 
@@ -13,7 +14,7 @@ from functools import partial
 from typing import Any, assert_never
 
 from durablegraph.host.hub import commands as c
-from durablegraph.host.hub.calls import Caller
+from durablegraph.host.hub.calls import Caller, Ongoing
 from durablegraph.host.hub.clocks import Clock
 from durablegraph.host.hub.functions import Functions
 from durablegraph.host.hub.journal import Journal
@@ -51,7 +52,7 @@ class Dispatcher:
         )
         self._inbox: list[tuple[c.Command, asyncio.Future[None] | None]] = []
         self._pumping = False
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._calls: set[asyncio.Future[Any]] = set()
         self._timer: Callable[[], None] | None = None
         self._histories: OrderedDict[str, None] = OrderedDict()
         self._watchers: dict[str, list[asyncio.Future[None]]] = {}
@@ -76,16 +77,16 @@ class Dispatcher:
         What did not end runs again after the next start.
         """
         self._draining = True
-        if drain_seconds > 0 and self._tasks:
-            await asyncio.wait(self._tasks, timeout=drain_seconds)
+        if drain_seconds > 0 and self._calls:
+            await asyncio.wait(self._calls, timeout=drain_seconds)
             if self._inbox:
                 self._pump()
         self._running = False
         if self._timer is not None:
             self._timer()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for call in self._calls:
+            call.cancel()
+        await asyncio.gather(*self._calls, return_exceptions=True)
         for waiting in [future for futures in self._watchers.values() for future in futures]:
             if not waiting.done():
                 waiting.set_exception(HubStopped("the hub was stopped"))
@@ -108,12 +109,9 @@ class Dispatcher:
         if not self._running:
             raise HubStopped("The hub is not running; start the host.")
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._push(command, done)
-        await done
-
-    def _push(self, command: c.Command, done: asyncio.Future[None] | None = None) -> None:
         self._inbox.append((command, done))
         self._wake()
+        await done
 
     def _wake(self) -> None:
         if not self._pumping and self._running:
@@ -128,6 +126,7 @@ class Dispatcher:
         group, self._inbox = self._inbox, []
         try:
             steps = self._apply_all([command for command, _ in group])
+            self._begin_turns(steps)
             if changes := [change for step in steps for change in step.changes]:
                 self.journal.commit(changes)
         except BaseException as error:  # noqa: BLE001 -- memory is ahead of the journal: nothing may be acknowledged or run now
@@ -224,10 +223,8 @@ class Dispatcher:
     def _carry_out(self, step: c.Step) -> None:
         for effect in step.effects:
             match effect:
-                case c.RunTurn():
-                    self._spawn(partial(self.caller.turn, effect), self._turns)
                 case c.RunBatch():
-                    self._spawn(partial(self.caller.batch, effect), self._batches)
+                    self._follow(self.caller.batch(effect), self._batches)
                 case c.RunActivity(task):
                     self._activities.waiting.append(task)
                     self._fill_activities()
@@ -235,8 +232,8 @@ class Dispatcher:
                     for waiting in self._watchers.pop(instance_id, []):
                         if not waiting.done():
                             waiting.set_result(None)
-                case c.TurnDue() | c.BatchDue():
-                    pass  # noted before the commit, so that a turn may begin with the message that makes it due
+                case c.TurnDue() | c.BatchDue() | c.RunTurn():
+                    pass  # done before the commit: a turn begins with the message that makes it due
                 case _:
                     assert_never(effect)
 
@@ -248,21 +245,34 @@ class Dispatcher:
             task: ActivityTask = self._activities.waiting.popleft()
             self._activities.busy += 1
             name = self.machine.functions.function(task.name, "activity")
-            self._spawn(partial(self.caller.activity, task, name), self._activities)
+            self._follow(self.caller.activity(task, name), self._activities)
 
-    def _spawn(self, call: Callable[[], Awaitable[c.Command]], lane: _Lane) -> None:
-        async def run() -> None:
-            try:
-                self._push(await call())
-            finally:
-                lane.busy -= 1
-                if self._running:
-                    self._fill_activities()
-                    self._wake()
+    def _begin_turns(self, steps: list[c.Step]) -> None:
+        for step in steps:
+            for effect in step.effects:
+                if isinstance(effect, c.RunTurn):
+                    self._follow(self.caller.turn(effect), self._turns)
 
-        task = asyncio.get_running_loop().create_task(run())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def _follow(self, call: Ongoing, lane: _Lane) -> None:
+        answer, conclude = call
+        self._calls.add(answer)
+        answer.add_done_callback(partial(self._ended, conclude, lane))
+
+    def _ended(
+        self, conclude: Callable[[asyncio.Future[Any]], c.Command], lane: _Lane, answer: asyncio.Future[Any]
+    ) -> None:
+        self._calls.discard(answer)
+        lane.busy -= 1
+        if not self._running:
+            return
+        try:
+            self._inbox.append((conclude(answer), None))
+        finally:
+            self._fill_activities()
+            if self._calls or self._pumping:
+                self._wake()
+            else:
+                self._pump()  # nothing else is under way that a round of the loop could bring
 
     def _set_timer(self) -> None:
         if self._timer is not None:

@@ -13,6 +13,7 @@ from durablegraph.host.hub.failures import Failure
 from durablegraph.host.hub.wiretime import iso
 
 Members = dict[str, Any]
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 _UNPLAYED, _PLAYED = '"IsPlayed":false', '"IsPlayed":true'
 
 
@@ -72,7 +73,7 @@ def event(
         "IsPlayed": False,
         "Timestamp": iso(now),
     }
-    return Event(full, json.dumps(full, separators=(",", ":")))
+    return Event(full, _encode(full))
 
 
 def from_text(text: str) -> Event:
@@ -232,4 +233,4 @@ def blanked(source: Event) -> Event:
     """What rewinding leaves in the place of an event."""
     kept = {key: source.members[key] for key in ("EventId", "IsPlayed", "Timestamp")}
     members = {"Data": None, "EventType": int(EventType.GENERIC), **kept}
-    return Event(members, json.dumps(members, separators=(",", ":")))
+    return Event(members, _encode(members))

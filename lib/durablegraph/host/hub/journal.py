@@ -7,9 +7,9 @@ The file holds rows, not commands: opening it reads what is not over; ended inst
 import heapq
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
 
@@ -48,19 +48,8 @@ _COLUMNS = (
     "generation, fresh, created, updated"
 )
 _LIVE = tuple(status.value for status in RuntimeStatus if not status.ended)
-_SQL: dict[type, str] = {
-    c.PutInstance: f"INSERT OR REPLACE INTO instances ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",  # noqa: S608 -- constant names
-    c.TouchInstance: "UPDATE instances SET status=?, output=?, custom_status=?, fresh=?, updated=? WHERE id=?",
-    c.DropInstance: "DELETE FROM instances WHERE id=?",
-    c.AppendHistory: "INSERT OR REPLACE INTO history (instance, n, text) VALUES (?,?,?)",
-    c.ClearHistory: "DELETE FROM history WHERE instance=?",
-    c.PutMessage: "INSERT INTO messages (seq, target, execution, due, text) VALUES (?,?,?,?,?)",
-    c.DropMessages: "DELETE FROM messages WHERE seq=?",
-    c.DropMessagesOf: "DELETE FROM messages WHERE target=?1 AND (?2 IS NULL OR execution=?2)",
-    c.PutActivity: "INSERT INTO activities (seq, instance, execution, task, name, input) VALUES (?,?,?,?,?,?)",
-    c.DropActivity: "DELETE FROM activities WHERE seq=?",
-    c.PutEntity: "INSERT OR REPLACE INTO entities (id, present, state, created, updated, senders) VALUES (?,?,?,?,?,?)",
-}
+_CLEAR_HISTORY = "DELETE FROM history WHERE instance=?"
+_DROP_MESSAGES_OF = "DELETE FROM messages WHERE target=?1 AND (?2 IS NULL OR execution=?2)"
 
 
 class Journal:
@@ -109,12 +98,13 @@ class Journal:
 
     def _write(self, kind: type, group: Iterable[c.Change]) -> None:
         items = list(group)
-        self._db.executemany(_SQL[kind], [row for item in items for row in _rows(item)])
+        statement, rows = _WRITES[kind]
+        self._db.executemany(statement, chain.from_iterable(map(rows, items)))
         if kind is c.DropInstance:
             for item in items:
-                (instance_id,) = next(_rows(item))
-                self._db.execute(_SQL[c.ClearHistory], (instance_id,))
-                self._db.execute(_SQL[c.DropMessagesOf], (instance_id, None))
+                ((instance_id,),) = rows(item)
+                self._db.execute(_CLEAR_HISTORY, (instance_id,))
+                self._db.execute(_DROP_MESSAGES_OF, (instance_id, None))
 
     # -- reading ---------------------------------------------------------------------------------------------------
     def load(self) -> HubState:
@@ -154,37 +144,6 @@ class Journal:
             yield _instance(row)
 
 
-def _rows(change: c.Change) -> Iterator[tuple[Any, ...]]:
-    """The bound values for a change's statement: none, one or many rows."""
-    match change:
-        case c.PutInstance(instance):
-            yield _instance_row(instance)
-        case c.TouchInstance(i):
-            yield i.status.value, i.output, i.custom_status, i.fresh, stored(i.updated), i.id
-        case c.AppendHistory(instance_id, start, texts):
-            yield from ((instance_id, start + offset, text) for offset, text in enumerate(texts))
-        case c.DropMessages(seqs):
-            yield from ((seq,) for seq in seqs)
-        case c.PutEntity(e):
-            created, updated = (stored(moment) if moment else "" for moment in (e.created, e.updated))
-            yield e.id, e.exists, e.state, created, updated, json.dumps(e.senders)
-        case _:
-            yield _plain_row(change)
-
-
-def _plain_row(change: c.Change) -> tuple[Any, ...]:
-    match change:
-        case c.PutMessage(m):
-            return m.seq, m.target, m.execution_id, stored(m.due) if m.due else None, m.event.text
-        case c.PutActivity(task):
-            return task.seq, task.instance_id, task.execution_id, task.task_id, task.name, task.input
-        case c.DropMessagesOf(target, execution_id):
-            return target, execution_id
-        case c.DropActivity(key) | c.DropInstance(key) | c.ClearHistory(key):
-            return (key,)
-    raise AssertionError(f"no statement for {type(change).__name__}")
-
-
 def _instance_row(i: Instance) -> tuple[Any, ...]:
     parent = json.dumps([i.parent.instance_id, i.parent.execution_id, i.parent.task_id]) if i.parent else None
     head = (
@@ -200,6 +159,57 @@ def _instance_row(i: Instance) -> tuple[Any, ...]:
         i.source_id,
     )
     return (*head, i.generation, i.fresh, stored(i.created), stored(i.updated))
+
+
+def _touched(i: Instance) -> tuple[Any, ...]:
+    return i.status.value, i.output, i.custom_status, i.fresh, stored(i.updated), i.id
+
+
+def _message_row(m: Message) -> tuple[Any, ...]:
+    return m.seq, m.target, m.execution_id, stored(m.due) if m.due else None, m.event.text
+
+
+def _activity_row(task: ActivityTask) -> tuple[Any, ...]:
+    return task.seq, task.instance_id, task.execution_id, task.task_id, task.name, task.input
+
+
+def _entity_row(e: Entity) -> tuple[Any, ...]:
+    created, updated = (stored(moment) if moment else "" for moment in (e.created, e.updated))
+    return e.id, e.exists, e.state, created, updated, json.dumps(e.senders)
+
+
+_WRITES: dict[type, tuple[str, Callable[[Any], Iterable[tuple[Any, ...]]]]] = {
+    c.PutInstance: (
+        f"INSERT OR REPLACE INTO instances ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",  # noqa: S608 -- constant names
+        lambda it: [_instance_row(it.instance)],
+    ),
+    c.TouchInstance: (
+        "UPDATE instances SET status=?, output=?, custom_status=?, fresh=?, updated=? WHERE id=?",
+        lambda it: [_touched(it.instance)],
+    ),
+    c.DropInstance: ("DELETE FROM instances WHERE id=?", lambda it: [(it.instance_id,)]),
+    c.AppendHistory: (
+        "INSERT OR REPLACE INTO history (instance, n, text) VALUES (?,?,?)",
+        lambda it: [(it.instance_id, n, text) for n, text in enumerate(it.texts, it.start)],
+    ),
+    c.ClearHistory: (_CLEAR_HISTORY, lambda it: [(it.instance_id,)]),
+    c.PutMessage: (
+        "INSERT INTO messages (seq, target, execution, due, text) VALUES (?,?,?,?,?)",
+        lambda it: [_message_row(it.message)],
+    ),
+    c.DropMessages: ("DELETE FROM messages WHERE seq=?", lambda it: [(seq,) for seq in it.seqs]),
+    c.DropMessagesOf: (_DROP_MESSAGES_OF, lambda it: [(it.target, it.execution_id)]),
+    c.PutActivity: (
+        "INSERT INTO activities (seq, instance, execution, task, name, input) VALUES (?,?,?,?,?,?)",
+        lambda it: [_activity_row(it.task)],
+    ),
+    c.DropActivity: ("DELETE FROM activities WHERE seq=?", lambda it: [(it.seq,)]),
+    c.PutEntity: (
+        "INSERT OR REPLACE INTO entities (id, present, state, created, updated, senders) VALUES (?,?,?,?,?,?)",
+        lambda it: [_entity_row(it.entity)],
+    ),
+}
+"""For each kind of change its statement, and the rows that one change writes by it."""
 
 
 def _instance(row: tuple[Any, ...]) -> Instance:

@@ -15,6 +15,8 @@ _TOKEN = re.compile(
     r'"[^"\\]*(?:\\.[^"\\]*)*"|\s+|-?Infinity|NaN|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|[\[\]{},:]|[a-z]+', re.DOTALL
 )
 _NEEDS_ESCAPE = re.compile('[\\x00-\\x1f"\\\\\x85\u2028\u2029]')
+_UNCOMMON = re.compile(r"[\\\x00-\x1f]|[^\S ]|NaN|Infinity")
+_FRACTION = re.compile(r"\d[.eE]")
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _METADATA = re.compile(r'\s*"(\$ref|\$id|\$type|\$values)"\s*:\s*')
 _NAME = re.compile(r'\s*("[^"\\]*(?:\\.[^"\\]*)*")\s*:')
@@ -67,6 +69,13 @@ def _rewrite(match: re.Match[str]) -> str:
 
 def compact(text: str) -> str:
     """The same JSON without white space, numbers and escapes written as .NET writes them."""
+    parts = text.split('"')
+    if len(parts) % 2 and not _UNCOMMON.search(text):
+        # Without escapes every second part is a string, and outside of them only spaces and fractions are changed.
+        outside = '"'.join(parts[::2]).replace(" ", "")
+        if not _FRACTION.search(outside):
+            parts[::2] = outside.split('"')
+            return '"'.join(parts)
     return _TOKEN.sub(_rewrite, text)
 
 

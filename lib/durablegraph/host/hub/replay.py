@@ -8,9 +8,10 @@ including that an instance ends only when all it scheduled has ended. It is pure
 
 import json
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import ClassVar
 
 from durablegraph.host.hub.actions import Action, ActionType, action_type
 from durablegraph.host.hub.determinism import NonDeterminism, Operation, check
@@ -20,11 +21,12 @@ from durablegraph.host.hub.nodes import Children, Leaf, Node
 from durablegraph.host.hub.wiretime import iso, parse
 
 # Plain numbers: these are compared once or more for each event of each turn.
-_TURN_STARTED, _RESUMED, _TERMINATED = map(
-    int, (EventType.TURN_STARTED, EventType.RESUMED, EventType.EXECUTION_TERMINATED)
-)
+_EVEN_WHILE_HELD = frozenset(map(int, (EventType.TURN_STARTED, EventType.RESUMED, EventType.EXECUTION_TERMINATED)))
+_FAILURES = frozenset(map(int, (EventType.TASK_FAILED, EventType.CHILD_FAILED)))
+_TASK_SCHEDULED, _CHILD_CREATED, _EVENT_SENT = EventType.TASK_SCHEDULED, EventType.CHILD_CREATED, EventType.EVENT_SENT
 _WITH_RETRY = frozenset({int(ActionType.CALL_ACTIVITY_WITH_RETRY), int(ActionType.CALL_CHILD_WITH_RETRY)})
 _CALLS = frozenset({int(ActionType.CALL_ACTIVITY), int(ActionType.CALL_CHILD), int(ActionType.CALL_HTTP)})
+_GROUPS = frozenset({int(ActionType.WHEN_ANY), int(ActionType.WHEN_ALL)})
 _OF_CHILDREN = frozenset({int(ActionType.CALL_CHILD), int(ActionType.CALL_CHILD_WITH_RETRY)})
 
 
@@ -107,7 +109,6 @@ class _Replay:
 
     def __init__(self, top: list[Action], functions: Functions) -> None:
         self.top, self.functions = top, functions
-        self.now = datetime.min.replace(tzinfo=UTC)
         self.outcome = Outcome()
         self._position, self._current = -1, Node.finished()
         self._ended = False
@@ -119,23 +120,12 @@ class _Replay:
         self._buffer: dict[str, deque[Event]] = {}
         self._held: list[tuple[Event, bool]] | None = None
         self._entity_answers: dict[int, Node] = {}
-        self._takers = {
-            _TURN_STARTED: self._turn_started,
-            int(EventType.EXECUTION_STARTED): self._started,
-            int(EventType.TASK_COMPLETED): self._completed,
-            int(EventType.CHILD_COMPLETED): self._completed,
-            int(EventType.TASK_FAILED): self._completed,
-            int(EventType.CHILD_FAILED): self._completed,
-            int(EventType.TIMER_FIRED): self._fired,
-            int(EventType.TASK_SCHEDULED): self._record,
-            int(EventType.CHILD_CREATED): self._record,
-            int(EventType.TIMER_CREATED): self._record,
-            int(EventType.EVENT_SENT): self._record,
-            int(EventType.EVENT_RAISED): self._raised,
-            int(EventType.SUSPENDED): self._suspended,
-            _RESUMED: self._resumed,
-            _TERMINATED: self._terminated,
-        }
+        self._turns: list[str] = []
+
+    @property
+    def now(self) -> datetime:
+        """The orchestrator's clock: the latest start of a turn so far."""
+        return max(map(parse, self._turns), default=datetime.min.replace(tzinfo=UTC))
 
     def run(self, events: Sequence[Event], first_new: int) -> Outcome:
         """The whole walk."""
@@ -157,23 +147,13 @@ class _Replay:
     # -- history ---------------------------------------------------------------------------------------------------
     def _take(self, item: Event, *, new: bool) -> None:
         kind = item.members["EventType"]
-        if self._held is not None and kind not in {_TURN_STARTED, _RESUMED, _TERMINATED}:
+        if self._held is not None and kind not in _EVEN_WHILE_HELD:
             self._held.append((item, new))
         elif taker := self._takers.get(kind):
-            taker(item, new)
+            taker(self, item, new)
 
-    def _turn_started(self, item: Event, _: bool) -> None:  # noqa: FBT001 -- all takers have one shape
-        self.now = max(self.now, parse(item.members["Timestamp"]))
-
-    def _started(self, _: Event, __: bool) -> None:  # noqa: FBT001 -- as above
-        self._advance()
-
-    def _completed(self, item: Event, _: bool) -> None:  # noqa: FBT001 -- as above
-        failed = item.members["EventType"] in {EventType.TASK_FAILED, EventType.CHILD_FAILED}
-        self._finish(item.members["TaskScheduledId"], failed=failed)
-
-    def _fired(self, item: Event, _: bool) -> None:  # noqa: FBT001 -- as above
-        self._finish(item.members["TimerId"], failed=False)
+    def _completed(self, item: Event, _: bool) -> None:  # noqa: FBT001 -- all takers have one shape
+        self._finish(item.members["TaskScheduledId"], failed=item.members["EventType"] in _FAILURES)
 
     def _finish(self, task_id: int, *, failed: bool) -> None:
         self._open.discard(task_id)
@@ -228,7 +208,7 @@ class _Replay:
         kind = action_type(action)
         if kind in _CALLS:
             return self.call(action)
-        if kind == ActionType.WHEN_ANY or kind == ActionType.WHEN_ALL:  # noqa: PLR1714 -- twice as fast as a set of enum members
+        if kind in _GROUPS:
             children = [self._build(item) for item in action["compoundActions"]]
             return Children(children, enough=1 if kind == ActionType.WHEN_ANY else len(children))
         if kind in _WITH_RETRY:
@@ -250,7 +230,7 @@ class _Replay:
             return self._schedule(EventType.TASK_SCHEDULED, "BuiltIn::HttpActivity", action)
         if not self._is_known(action, kind):
             return Node.finished(failed=True)
-        recorded = EventType.CHILD_CREATED if kind in _OF_CHILDREN else EventType.TASK_SCHEDULED
+        recorded = _CHILD_CREATED if kind in _OF_CHILDREN else _TASK_SCHEDULED
         return self._schedule(recorded, action["functionName"], action)
 
     def _is_known(self, action: Action, kind: int) -> bool:
@@ -285,7 +265,7 @@ class _Replay:
         leaf = Leaf(len(self._leaves))
         self._leaves.append(leaf)
         self._unrecorded[leaf.id] = Operation(leaf.id, kind, name, action)
-        if kind is not EventType.EVENT_SENT:
+        if kind is not _EVENT_SENT:
             self._open.add(leaf.id)
         return leaf
 
@@ -297,3 +277,21 @@ class _Replay:
         else:
             self._waiters.setdefault(key, []).append(node)
         return node
+
+    _takers: ClassVar[dict[int, Callable[["_Replay", Event, bool], None]]] = {
+        EventType.TURN_STARTED: lambda self, item, _: self._turns.append(item.members["Timestamp"]),
+        EventType.EXECUTION_STARTED: lambda self, _, __: self._advance(),
+        EventType.TASK_COMPLETED: _completed,
+        EventType.CHILD_COMPLETED: _completed,
+        EventType.TASK_FAILED: _completed,
+        EventType.CHILD_FAILED: _completed,
+        EventType.TIMER_FIRED: lambda self, item, _: self._finish(item.members["TimerId"], failed=False),
+        EventType.TASK_SCHEDULED: _record,
+        EventType.CHILD_CREATED: _record,
+        EventType.TIMER_CREATED: _record,
+        EventType.EVENT_SENT: _record,
+        EventType.EVENT_RAISED: _raised,
+        EventType.SUSPENDED: _suspended,
+        EventType.RESUMED: _resumed,
+        EventType.EXECUTION_TERMINATED: _terminated,
+    }

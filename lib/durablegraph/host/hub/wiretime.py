@@ -1,10 +1,12 @@
 """Points in time as .NET writes them into JSON: UTC with ``Z``, fractional digits without trailing zeros."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
 
 _SHORTEST_WITH_TIME = 10
 
 
+@lru_cache(16)  # the events of one step have one time
 def iso(moment: datetime) -> str:
     """``2026-11-21T10:11:02.12473Z``; `moment` must be aware."""
     text = moment.astimezone(UTC).replace(tzinfo=None).isoformat()

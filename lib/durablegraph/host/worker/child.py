@@ -29,7 +29,7 @@ _SIGNALLED = 128
 _LOAD_SECONDS = 120.0
 
 
-class ChildWorker(asyncio.Protocol):
+class ChildWorker(asyncio.BufferedProtocol):
     """A child process that holds the app. It dies with the host, and the host learns at once when it dies."""
 
     def __init__(self, script: Path, environment: Mapping[str, str]) -> None:
@@ -39,7 +39,7 @@ class ChildWorker(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._unpacker = Unpacker()
         self._numbers = itertools.count()
-        self._calls: dict[int, asyncio.Future[InvocationResult]] = {}
+        self._calls: dict[int, tuple[asyncio.Future[InvocationResult], asyncio.TimerHandle | None]] = {}
         self._loaded: asyncio.Future[FunctionIndex] = asyncio.get_running_loop().create_future()
         self._timed_out = False
         self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -79,27 +79,23 @@ class ChildWorker(asyncio.Protocol):
             await self.stop()
             raise
 
-    async def invoke(self, call: Invocation, *, timeout: float | None) -> InvocationResult:  # noqa: ASYNC109 -- the contract's word
+    def invoke(self, call: Invocation, *, timeout: float | None) -> asyncio.Future[InvocationResult]:
         """Run one call. A timeout kills the process, and with it every call that it holds."""
-        if self._transport is None or self.exited.done():
-            raise WorkerExited(self.exited.result() if self.exited.done() else 0)
-        number = next(self._numbers)
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[InvocationResult] = loop.create_future()
-        self._calls[number] = answer
-        alarm = loop.call_later(timeout, self._time_out) if timeout is not None else None
+        if self._transport is None or self.exited.done():
+            answer.set_exception(WorkerExited(self.exited.result() if self.exited.done() else 0))
+            return answer
+        number = next(self._numbers)
         self._transport.write(pack(call_to_wire(number, call)))
-        try:
-            return await answer
-        finally:
-            self._calls.pop(number, None)
-            if alarm is not None:
-                alarm.cancel()
+        alarm = loop.call_later(timeout, self._time_out, answer) if timeout is not None else None
+        self._calls[number] = answer, alarm
+        return answer
 
     async def drain(self, seconds: float) -> None:
         """Wait until the calls in its hands have ended, at most so long."""
         if self._calls:
-            await asyncio.wait(list(self._calls.values()), timeout=seconds)
+            await asyncio.wait([answer for answer, _ in self._calls.values()], timeout=seconds)
 
     async def stop(self) -> None:
         """End the process: closing the connection ends it at once, a stuck one is killed."""
@@ -113,9 +109,14 @@ class ChildWorker(asyncio.Protocol):
             self._kill()
             await self.exited
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Where bytes from the child go."""
+        del sizehint
+        return self._unpacker.room
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Bytes from the child."""
-        for message in self._unpacker.feed(data):
+        for message in self._unpacker.messages(nbytes):
             self._receive(message)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -127,8 +128,10 @@ class ChildWorker(asyncio.Protocol):
         match message[0]:
             case "result":
                 number, result = result_from_wire(message)
-                answer = self._calls.get(number)
-                if answer is not None and not answer.done():
+                answer, alarm = self._calls.pop(number)
+                if alarm is not None:
+                    alarm.cancel()
+                if not answer.done():
                     answer.set_result(result)
             case "ready":
                 self._loaded.set_result(index_from_wire(message))
@@ -157,13 +160,14 @@ class ChildWorker(asyncio.Protocol):
             self._loaded.set_exception(
                 AppLoadError(f"Found the worker ended with code {code} while importing {self._script.name}."),
             )
-        for answer in self._calls.values():
+        for answer, _ in self._calls.values():
             if not answer.done():
                 answer.set_exception(InvocationTimedOut() if self._timed_out else WorkerExited(code))
 
-    def _time_out(self) -> None:
-        self._timed_out = True
-        self._kill()
+    def _time_out(self, answer: asyncio.Future[InvocationResult]) -> None:
+        if not answer.done():
+            self._timed_out = True
+            self._kill()
 
     def _kill(self) -> None:
         if self._child is not None and self._child.returncode is None:

@@ -1,7 +1,7 @@
 """The child worker's own side: started by the host, ends with it.
 
-The main thread runs the one event loop for async functions. A daemon thread reads calls and hands sync ones straight to
-the pool, whose threads answer by themselves: a sync call never touches the event loop.
+The main thread runs the one event loop, which reads calls, runs async functions and hands sync ones to the pool, whose
+threads answer by themselves. A function that blocks the loop keeps later calls waiting, as on the real worker.
 """
 
 import asyncio
@@ -9,6 +9,7 @@ import ctypes
 import gc
 import logging
 import os
+import select
 import signal
 import socket
 import sys
@@ -23,7 +24,7 @@ from durablegraph.host.app.loading import enter
 from durablegraph.host.errors import AppLoadError
 from durablegraph.host.invocation import Invocation
 from durablegraph.host.worker.console import configure_logging
-from durablegraph.host.worker.frames import call_from_wire, index_to_wire, pack, read_messages, result_to_wire
+from durablegraph.host.worker.frames import Unpacker, call_from_wire, index_to_wire, pack, result_to_wire
 
 _PR_SET_PDEATHSIG = 1
 _COLLECT_AFTER = 5_000
@@ -37,6 +38,7 @@ class Child:
         self._app = app
         self._loop = loop
         self._threads: ThreadPoolExecutor = thread_pool()
+        self._unpacker = Unpacker()
         self._writing = threading.Lock()
         self._ending = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -48,19 +50,35 @@ class Child:
             if not self._ending:
                 self._connection.sendall(frame)
 
-    def read(self) -> None:
-        """Take calls until the host is gone, then end at once: nobody is left to work for."""
+    def serve(self) -> None:
+        """Take calls until the host is gone or a function ends the process. SystemExit is that function's."""
+        self._loop.add_reader(self._connection, self._read)
+        threading.Thread(target=self._await_end, name="end of the host", daemon=True).start()
+        self._loop.run_forever()
+
+    def _read(self) -> None:
         try:
-            for message in read_messages(self._connection):
+            # Only reading must not wait: the socket itself blocks, so that whole frames can be written from any thread.
+            count = self._connection.recv_into(self._unpacker.room, 0, socket.MSG_DONTWAIT)
+            for message in self._unpacker.messages(count):
                 number, call = call_from_wire(message)
                 if self._app.is_async(call.function):
-                    self._loop.call_soon_threadsafe(self._begin, number, call)
+                    self._begin(number, call)
                 else:
                     self._threads.submit(self._run, number, call)
+        except BlockingIOError:
+            return
         except Exception:  # noqa: BLE001 -- shown, then the process ends: a worker that cannot hear is no use
-            if not self._ending:
-                traceback.print_exc()
-                _leave(1)
+            traceback.print_exc()
+            _leave(1)
+        if not count:
+            self._loop.remove_reader(self._connection)
+
+    def _await_end(self) -> None:
+        """When the host is gone the process ends at once, even with a blocked loop: nobody is left to work for."""
+        hearing = select.poll()
+        hearing.register(self._connection, 0)  # nothing but the end of the connection
+        hearing.poll()
         if not self._ending:
             _leave(0)
 
@@ -109,8 +127,7 @@ def main(descriptor: int, script: Path, host_pid: int) -> None:
     _spare_the_collector()
     child = Child(connection, app, loop)
     child.send(index_to_wire(app.index))
-    threading.Thread(target=child.read, name="calls", daemon=True).start()
-    loop.run_forever()
+    child.serve()
 
 
 def _spare_the_collector() -> None:

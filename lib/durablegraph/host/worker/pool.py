@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from durablegraph.host.errors import AppLoadError
 from durablegraph.host.invocation import FunctionIndex, Invocation, InvocationResult, WorkerExited
@@ -41,16 +41,19 @@ class WorkerPool:
         self._adopt(workers)
         return index
 
-    async def invoke(self, call: Invocation, *, timeout: float | None) -> InvocationResult:  # noqa: ASYNC109 -- the contract's word
+    def invoke(self, call: Invocation, *, timeout: float | None) -> Awaitable[InvocationResult]:
         """Run one call on the least busy worker."""
-        while True:
-            usable = [worker for worker in self._workers if worker.usable]
-            if usable:
-                return await min(usable, key=lambda worker: worker.busy).invoke(call, timeout=timeout)
+        if usable := [worker for worker in self._workers if worker.usable]:
+            return min(usable, key=lambda worker: worker.busy).invoke(call, timeout=timeout)
+        return self._invoke_when_ready(call, timeout)
+
+    async def _invoke_when_ready(self, call: Invocation, timeout: float | None) -> InvocationResult:  # noqa: ASYNC109 -- the contract's word
+        while not any(worker.usable for worker in self._workers):
             if self._stopping:
                 raise WorkerExited(0)
             self._ready.clear()
             await self._ready.wait()
+        return await self.invoke(call, timeout=timeout)
 
     async def reload(self, drain_seconds: float) -> FunctionIndex:
         """Start new workers from the files as they are now; the old ones retire once they finished what they hold.
