@@ -16,9 +16,9 @@ class DurableInstances:
     def __init__(self, client: df.DurableOrchestrationClient) -> None:
         self._client = client
 
-    async def start(self, run_id: str, ticket: dict[str, Any]) -> None:
-        """Start the orchestration unless it is there already."""
-        if not await self._lives(run_id):
+    async def start(self, run_id: str, ticket: dict[str, Any], *, new: bool = False) -> None:
+        """Start the orchestration unless it is there already; a `new` one is not looked for."""
+        if new or not await self._lives(run_id):
             await self._client.start_new(RUN_ORCHESTRATOR, run_id, ticket)
 
     async def view(self, run_id: str) -> InstanceView | None:

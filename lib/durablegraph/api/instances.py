@@ -15,8 +15,11 @@ class InstanceView:
 class Instances(Protocol):
     """The Durable instances that carry runs; an instance's id is its run's."""
 
-    async def start(self, run_id: str, ticket: dict[str, Any]) -> None:
-        """Start the orchestration; no error when it runs already. An instance that has ended is replaced."""
+    async def start(self, run_id: str, ticket: dict[str, Any], *, new: bool = False) -> None:
+        """Start the orchestration; no error when it runs already, unless it was said to be `new`.
+
+        An instance that has ended is replaced.
+        """
 
     async def view(self, run_id: str) -> InstanceView | None:
         """The instance, None when the task hub does not know it."""

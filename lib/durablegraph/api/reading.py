@@ -17,6 +17,9 @@ from durablegraph.storage import lifecycle
 SHOWN_FAILURES = 10
 """Failed tasks of a run that are shown."""
 
+HEALED_AFTER = 0.5
+"""Seconds that a run is waited for before it is reconciled with its instance: most waits end sooner."""
+
 REDACTED = "The node raised an exception; its text is in the log"
 
 
@@ -33,8 +36,9 @@ async def load_run(call: Call, *, heal: bool = True) -> RunRecord:
 
 async def get_run(call: Call) -> ApiResponse:
     """GET /runs/{run}: always 200; with `?wait=` it answers as soon as the run has ended or waits for an answer."""
-    record = await load_run(call)
-    if seconds := _seconds(call):
+    seconds = _seconds(call)
+    record = await load_run(call, heal=not seconds)
+    if seconds:
         record = await _until_settled(call, record, seconds)
     return ApiResponse(200, await shown(call, record), {"Cache-Control": "no-store"})
 
@@ -136,14 +140,19 @@ def _runtime_status(record: RunRecord, view: InstanceView | None) -> str:
 
 
 async def _until_settled(call: Call, record: RunRecord, seconds: float) -> RunRecord:
-    """Read again, after changes and less and less often, until the run has ended, waits, or the time is up."""
+    """Read again, after changes and less and less often, until the run has ended, waits, or the time is up.
+
+    The run is reconciled with its instance once, when it has been waited for in vain for a moment.
+    """
+    waited, healed = 0.0, False
     with call.services.runs.changes(record.run_id) as changed:
         for pause in pauses(seconds):
             if await _settled(call, record):
                 break
             await changed.pause(pause)
-            found = await call.services.runs.load(record.run_id)
-            record = found.value if found else record
+            waited += pause
+            record = await load_run(call, heal=waited >= HEALED_AFTER and not healed)
+            healed = healed or waited >= HEALED_AFTER
     return record
 
 

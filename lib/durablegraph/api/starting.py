@@ -58,13 +58,14 @@ async def bring(services: Services, instances: Instances, request: RunRequest, n
         graph_version=(await services.load(request.graph)).version,
         streams=bool(request.stream_mode),
     )
-    if not await services.runs.create(request, record):
+    new = await services.runs.create(request, record)
+    if not new:
         found = await services.runs.load(request.run_id)
         record = found.value if found else record
     if not record.status.ended and await _claim(services, record, now):
         if record.streams:
             await services.events.begin(record.run_id, created(request))
-        await _start(services, instances, record)
+        await _start(services, instances, record, new=new)
     return record
 
 
@@ -103,11 +104,14 @@ async def _claim(services: Services, record: RunRecord, now: datetime) -> bool:
     return True
 
 
-async def _start(services: Services, instances: Instances, record: RunRecord) -> None:
-    """Start the instance. The run is stored already: if the task hub does not answer, the supervisor starts it."""
+async def _start(services: Services, instances: Instances, record: RunRecord, *, new: bool) -> None:
+    """Start the instance. The run is stored already: if the task hub does not answer, the supervisor starts it.
+
+    The instance of a `new` run could only be there if a supervisor was faster, and then the hub refuses this start.
+    """
     ticket = Ticket(run_id=record.run_id, cut=services.settings.steps_per_execution)
     try:
-        await instances.start(record.run_id, ticket.to_json())
+        await instances.start(record.run_id, ticket.to_json(), new=new)
     except Exception:  # whatever the hub's client raises, the run is accepted
         log.exception("run %s is stored but could not be started yet; the supervisor will", record.run_id)
 

@@ -15,9 +15,9 @@ class HubInstances:
     def __init__(self, client: HubClient) -> None:
         self._client = client
 
-    async def start(self, run_id: str, ticket: dict[str, Any]) -> None:
-        """Start the orchestration unless it is there already."""
-        if not self._lives(run_id):
+    async def start(self, run_id: str, ticket: dict[str, Any], *, new: bool = False) -> None:
+        """Start the orchestration unless it is there already; a `new` one is not looked for."""
+        if new or not self._lives(run_id):
             await self._client.start(RUN_ORCHESTRATOR, encode(ticket), instance_id=run_id)
 
     async def view(self, run_id: str) -> InstanceView | None:

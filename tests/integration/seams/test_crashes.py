@@ -28,7 +28,7 @@ class Hub:
     async def view(self, run_id: str) -> InstanceView:
         return InstanceView("Running")
 
-    async def start(self, run_id: str, ticket: Any) -> None:
+    async def start(self, run_id: str, ticket: Any, *, new: bool = False) -> None:
         pass
 
     async def ring(self, run_id: str, event: str) -> None:

@@ -35,7 +35,7 @@ class Hub:
         self.viewed.append(run_id)
         return InstanceView(self.status) if self.status else None
 
-    async def start(self, run_id, ticket):
+    async def start(self, run_id, ticket, *, new=False):
         self.started.append((run_id, ticket))
 
     async def ring(self, run_id, event):

@@ -40,7 +40,7 @@ class Hub:
         self.failing = failing
         self.terminated: list[str] = []
 
-    async def start(self, run_id: str, ticket: dict[str, Any]) -> None:
+    async def start(self, run_id: str, ticket: dict[str, Any], *, new: bool = False) -> None:
         if self.failing:
             raise self.failing
         self.started.append(run_id)

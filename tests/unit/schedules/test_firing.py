@@ -307,7 +307,7 @@ async def test_a_schedule_that_is_deleted_while_its_run_is_started_leaves_nothin
     store = ScheduleStore(objects)
 
     class Deleting(Hub):
-        async def start(self, run_id, ticket):
+        async def start(self, run_id, ticket, *, new=False):
             await store.delete("s", at(NINE))
 
     await tick(objects, NINE, Deleting())
