@@ -25,8 +25,8 @@ class FanOutPolicy(BaseModel):
 
     def over(self, other: "FanOutPolicy | None") -> "FanOutPolicy":
         """This policy, and what `other` says where this one says nothing."""
-        if other is None:
-            return self
+        if other is None or not self.model_fields_set:
+            return other or self
         ours = self.model_dump(exclude_none=True)
         return other.model_copy(update=ours)
 

@@ -30,6 +30,7 @@ T = TypeVar("T")
 
 _LOGS_IN_MEMORY = 256
 _BYTES_IN_MEMORY = 128 * 1024 * 1024
+_WEIGHED_EVERY = 16
 _REMEMBERED_MARKERS = 4096
 
 
@@ -40,6 +41,7 @@ class Archive:
         self.shared = shared
         self._logs: OrderedDict[tuple[str, str], Log] = OrderedDict()
         self._marked_runs: set[tuple[str, str]] = set()
+        self._opened = 0
 
     def log(self, thread: str, namespace: str) -> Log:
         """The log of a thread's namespace; the ones used longest ago leave memory."""
@@ -52,8 +54,10 @@ class Archive:
         return log
 
     def _make_room(self) -> None:
-        """Drop the logs used longest ago, as many as are too many or too large together."""
-        held = sum(log.held for log in self._logs.values())
+        """Drop the logs used longest ago, as many as are too many or, looked at now and then, too large together."""
+        self._opened += 1
+        weighed = self._opened % _WEIGHED_EVERY == 0
+        held = sum(log.held for log in self._logs.values()) if weighed else 0
         for key, log in list(self._logs.items())[:-1]:
             if len(self._logs) <= _LOGS_IN_MEMORY and held <= _BYTES_IN_MEMORY:
                 return
