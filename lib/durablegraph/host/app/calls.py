@@ -15,8 +15,8 @@ from durablegraph.host.app.context import InvocationLocal, context_for
 from durablegraph.host.app.conversion import NONE, decode, encode
 from durablegraph.host.app.indexing import LoadedApp, LoadedFunction, index_functions
 from durablegraph.host.app.loading import load_functions
+from durablegraph.host.app.quickening import quicken_replay
 from durablegraph.host.app.stacks import own_stack, whole_stack
-from durablegraph.host.app.timestamps import quicken_history
 from durablegraph.host.invocation import Datum, FunctionIndex, Invocation, InvocationError, InvocationResult
 
 _log = logging.getLogger("durablegraph.host")
@@ -33,7 +33,7 @@ class FunctionApp:
         """Import `script` and index it. Raises AppLoadError."""
         self._directory = str(script.parent)
         self._app: LoadedApp = index_functions(load_functions(script))
-        quicken_history()
+        quicken_replay()
         self._local = InvocationLocal()
 
     @property
