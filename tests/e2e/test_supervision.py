@@ -63,6 +63,13 @@ def test_a_run_whose_instance_died_in_a_turn_goes_on_and_asks_the_same_question(
     assert shown["output"] == {"out": ["before", "still here"]}
 
 
+def test_a_run_that_is_waited_for_is_given_an_instance_too(host, api):
+    run = interrupted(api)
+    kill_worker_in_a_turn(host, run)
+    assert api.get(f"/runs/{run}", params={"wait": 1}).json()["status"] == "interrupted"
+    until(lambda: httpx.get(hook(host, run)).json()["runtimeStatus"] == "Running")
+
+
 def test_a_run_whose_instance_dies_again_and_again_fails_in_the_end_with_a_reason(host, api):
     run = interrupted(api)
     for _ in range(6):

@@ -18,7 +18,7 @@ SHOWN_FAILURES = 10
 """Failed tasks of a run that are shown."""
 
 HEALED_AFTER = 0.5
-"""Seconds that a run is waited for before it is reconciled with its instance: most waits end sooner."""
+"""Seconds that a run is waited for before it is reconciled with its instance: most runs have ended by then."""
 
 REDACTED = "The node raised an exception; its text is in the log"
 
@@ -142,7 +142,7 @@ def _runtime_status(record: RunRecord, view: InstanceView | None) -> str:
 async def _until_settled(call: Call, record: RunRecord, seconds: float) -> RunRecord:
     """Read again, after changes and less and less often, until the run has ended, waits, or the time is up.
 
-    The run is reconciled with its instance once, when it has been waited for in vain for a moment.
+    The run is reconciled with its instance once: when it has been waited for in vain for a moment, else at the end.
     """
     waited, healed = 0.0, False
     with call.services.runs.changes(record.run_id) as changed:
@@ -153,7 +153,7 @@ async def _until_settled(call: Call, record: RunRecord, seconds: float) -> RunRe
             waited += pause
             record = await load_run(call, heal=waited >= HEALED_AFTER and not healed)
             healed = healed or waited >= HEALED_AFTER
-    return record
+    return record if healed else await reconcile(call.services, call.instances, record, call.now)
 
 
 async def _settled(call: Call, record: RunRecord) -> bool:
