@@ -1,5 +1,6 @@
 """One attempt at a super-step: it ends when enough is committed."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -54,6 +55,7 @@ class Attempt(Watching):
         self.inside = self._inside(run)
         self._sticky = self.inside is None and _can_stand(graph, request, run)
         self._full = False
+        self._storing: dict[asyncio.Task[Any], None] = {}
 
     def _inside(self, run: Run) -> Inside | None:
         """None where subgraphs are executed whole: when asked so, with breakpoints in them, and in time travel."""
@@ -69,8 +71,8 @@ class Attempt(Watching):
     def go_on(self, request: StepRequest) -> None:
         """Watch the call for the super-step before which the loop stands."""
         self._request = request
-        self.commits, self.checkpoint, self._full = 0, None, False
-        self.broken, self.failures, self.finished = [], [], set()
+        self.commits, self.inner_saves, self.checkpoint, self._full = 0, 0, None, False
+        self.broken, self.failures, self.finished, self.stopping = [], [], set(), False
         self._began = self._clock()
 
     def stands(self, shown: Mapping[str, Any] | None) -> bool:
@@ -78,6 +80,17 @@ class Attempt(Watching):
         if not self._full or shown is None or self.checkpoint is None:
             return False
         return bool(shown["tasks"]) and shown["config"]["configurable"]["checkpoint_id"] == self.checkpoint["id"]
+
+    async def stored(self) -> None:
+        """Wait for the writes that LangGraph stores beside the checkpoint; raises what the saver raised.
+
+        LangGraph itself does both where a call ends, but not between two super-steps.
+        """
+        storing, self._storing = self._storing, {}
+        if storing:
+            await asyncio.wait(storing)
+        for task in storing:
+            task.result()
 
     @property
     def moved(self) -> bool:
@@ -109,9 +122,16 @@ class Attempt(Watching):
 
     @override
     async def before_saving(self, config: RunnableConfig, checkpoint: str | None) -> None:
+        if self._sticky and checkpoint is None and not namespace(config) and (task := asyncio.current_task()):
+            self._storing[task] = None
+            task.add_done_callback(self._stored)
         await super().before_saving(config, checkpoint)
         if self.inside and checkpoint is not None and namespace(config):
             self.inside.before_saving(config, checkpoint)
+
+    def _stored(self, task: asyncio.Task[Any]) -> None:
+        if task.cancelled() or task.exception() is None:
+            self._storing.pop(task, None)
 
     @override
     def saving(
@@ -198,9 +218,12 @@ class Attempt(Watching):
 def _can_stand(graph: Graph, request: StepRequest, run: Run) -> bool:
     """Whether the loop of this call may stand before a further super-step.
 
-    Not with static breakpoints, because what the loop shows before it stops at one looks as if it went on; not in time
-    travel, nor after a fan-out, where what this call shows differs from what the next one does.
+    Not with static breakpoints, because what the loop shows before it stops at one looks as if it went on; not where
+    results of nodes are cached, which are stored before the loop stands; not in time travel, nor after a fan-out, where
+    what this call shows differs from what the next one does.
     """
+    if graph.cache_policy or any(node.cache_policy for node in graph.nodes.values()):
+        return False
     breaks = request.interrupt_before or request.interrupt_after
     if breaks or graph.interrupt_before_nodes or graph.interrupt_after_nodes:
         return False

@@ -16,7 +16,10 @@ CHECKPOINTS = "checkpoints"
 
 
 class Parts:
-    """The parts of one call."""
+    """The parts of one call.
+
+    `last` is the root graph's newest checkpoint; `whole` says that no further part is to show it.
+    """
 
     def __init__(self, options: StreamOptions | None, *, repeated: str | None) -> None:
         """`repeated` is the checkpoint that the call before this one has shown already."""
@@ -26,6 +29,7 @@ class Parts:
         self._many = not isinstance(self._modes, str)
         self.executed: tuple[str, ...] = ()
         self.last: Mapping[str, Any] | None = None
+        self.whole = False
 
     def arguments(self) -> dict[str, Any]:
         """The keyword arguments of `astream` that make it produce these parts."""
@@ -49,6 +53,8 @@ class Parts:
         """The part that the caller is to see of a chunk: one or none."""
         inside, mode, payload = self._opened(chunk)
         shown = self._shown(mode, payload) if not inside else None
+        if shown is not None:
+            self.whole = mode == "debug" or "debug" not in self._modes
         if shown is not None and mode == CHECKPOINTS:
             self._arrived(payload)
         if self._told_before(inside, mode, payload, chunk) or (shown is not None and shown == self._repeated):

@@ -9,6 +9,7 @@ that was overtaken cannot commit, for its saver is fenced by the head that it wr
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,6 +19,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from durablegraph.graphs.superstep import SuperStep
     from durablegraph.model.messages import Cursor
+
+log = logging.getLogger(__name__)
 
 MOST: Final = 32
 """Loops that a worker keeps at most: each holds its run's state."""
@@ -64,40 +67,46 @@ class StickyLoops:
         try:
             yield found
         finally:
-            if found.step is not None:
-                if found.at is not None and found.step.stands:
-                    await self._keep(run_id, found)
-                else:
-                    await found.step.leave()
+            if found.at is not None and found.step is not None and found.step.stands:
+                await self._keep(run_id, found)
+            else:
+                await _leave(found)
 
     async def _taken(self, run_id: str, at: Cursor | None) -> Place:
         kept = self._kept.pop(run_id, None)
         if kept is None:
             return Place()
         kept.timer.cancel()
-        if kept.loop is not asyncio.get_running_loop() or kept.place.step is None:
+        if kept.loop is not asyncio.get_running_loop():
             return Place()
         if kept.place.at != at:
-            await kept.place.step.leave()
+            await _leave(kept.place)
             return Place()
         kept.place.at = None
         return kept.place
 
     async def _keep(self, run_id: str, place: Place) -> None:
+        if run_id in self._kept:  # that of a delivery beside this one, and who can tell which is ahead
+            await _leave(place)
+            return
         loop = asyncio.get_running_loop()
         self._kept[run_id] = _Kept(place, loop, loop.call_later(self._seconds, self._expire, run_id))
         while len(self._kept) > MOST:
             _, oldest = self._kept.popitem(last=False)
-            await self._leave(oldest)
+            oldest.timer.cancel()
+            await _leave(oldest.place)
 
     def _expire(self, run_id: str) -> None:
         if (kept := self._kept.pop(run_id, None)) is not None:
-            leaving = kept.loop.create_task(self._leave(kept))
+            leaving = kept.loop.create_task(_leave(kept.place))
             self._leaving.add(leaving)
             leaving.add_done_callback(self._leaving.discard)
 
-    @staticmethod
-    async def _leave(kept: _Kept) -> None:
-        kept.timer.cancel()
-        if kept.place.step is not None:
-            await kept.place.step.leave()
+
+async def _leave(place: Place) -> None:
+    """End the loop of a place; what the run's callbacks raise at that concerns no activity."""
+    try:
+        if place.step is not None:
+            await place.step.leave()
+    except Exception:
+        log.warning("a loop that nobody is to go on with could not be ended in order", exc_info=True)

@@ -15,6 +15,7 @@ What a call repeats after a crash, and what it must not, is decided in `plan`.
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from types import AsyncGeneratorType
 from typing import Any
 
 from langgraph.cache.base import BaseCache
@@ -110,7 +111,7 @@ class SuperStep:
         self._outcome: StepOutcome | None = None
         self._began: tuple[Attempt, Parts] | None = None
         self._executing: tuple[str, ...] = ()
-        self._loop: AsyncGenerator[Any, None] | None = None
+        self._loop: AsyncGeneratorType[Any, None] | None = None
 
     @property
     def saver(self) -> BaseCheckpointSaver[Any]:
@@ -132,7 +133,7 @@ class SuperStep:
     async def leave(self) -> None:
         """End the loop, if it stands; nothing is stored by that."""
         loop, self._loop = self._loop, None
-        if loop is not None:
+        if loop is not None and not loop.ag_running:  # one that runs was left behind at the time budget: it ends itself
             await loop.aclose()
 
     @property
@@ -161,6 +162,7 @@ class SuperStep:
         attempt = self._began[0] if self._began else None
         if attempt is not None:
             attempt.over = True
+            self._control.end_step()  # a node may hold out against being cancelled: none is to follow it
         inside = attempt.inside.newest if attempt and attempt.inside else self._request.inside
         return CutShort(self._executing, moved=attempt is not None and attempt.moved, inside=inside)
 
@@ -203,7 +205,7 @@ class SuperStep:
             stream.at_once(inside, mode, payload)
 
     async def _going_on(
-        self, loop: AsyncGenerator[Any, None], attempt: Attempt, seen: Parts
+        self, loop: AsyncGeneratorType[Any, None], attempt: Attempt, seen: Parts
     ) -> AsyncGenerator[Any, None]:
         """Have the loop execute what it stands before, up to where it is to stand again or to its end."""
         stands = drained = False
@@ -212,7 +214,9 @@ class SuperStep:
             async for chunk in loop:
                 for part in seen.wanted(chunk):
                     yield part
-                if stands := attempt.stands(seen.last):
+                if seen.whole and attempt.stands(seen.last):
+                    await attempt.stored()
+                    stands = True
                     break
         except GraphDrained as error:
             drained = True
