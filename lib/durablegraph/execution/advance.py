@@ -19,6 +19,7 @@ from durablegraph.execution.recording import recording, tell
 from durablegraph.execution.requests import Due, place_of, step_request
 from durablegraph.execution.thinning import thin
 from durablegraph.execution.tolerance import commit_of, settled_by
+from durablegraph.graphs.calling import head_of
 from durablegraph.graphs.contract import StepOutcome, StepRequest, StepStatus
 from durablegraph.graphs.deadline import CutShort
 from durablegraph.graphs.jsonable import jsonable
@@ -147,6 +148,9 @@ async def _execute(around: Apart, request: StepRequest, place: Place) -> StepOut
     async with recording(services, around.due) as recorder:
         if recorder is not None:
             request = replace(request, stream=recorder.options)
+        if place.step is not None and not await _at_head(place.step, request):
+            await place.step.leave()
+            place.step = None
         if place.step is not None:
             place.step.go_on(request)
         else:
@@ -154,6 +158,14 @@ async def _execute(around: Apart, request: StepRequest, place: Place) -> StepOut
             place.step = SuperStep(loaded.graph, around.saver, request, store=items, cache=cache)
         on_part = recorder.on_part if recorder is not None else None
         return await carried_out(place.step, on_part=on_part, time_budget=services.time_budget)
+
+
+async def _at_head(step: SuperStep, request: StepRequest) -> bool:
+    """Whether a loop stands at the newest checkpoint: asked of a saver that does not refuse it later if it does not."""
+    if getattr(step.saver, "guards_head", False):
+        return True
+    head = await step.saver.aget_tuple(head_of(request.thread_id))
+    return head is not None and head.checkpoint["id"] == request.expect
 
 
 async def _cut_short(services: Services, record: RunRecord, due: Due, cut: CutShort, now: Clock) -> Decision:

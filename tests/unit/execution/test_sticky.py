@@ -14,11 +14,12 @@ from durablegraph.execution.advance import advance
 from durablegraph.graphs import sticky
 from durablegraph.graphs.contract import StepRequest
 from durablegraph.graphs.superstep import SuperStep, carried_out
-from durablegraph.model.messages import Advance, AdvanceCall
+from durablegraph.model.messages import Advance, AdvanceCall, Wait
 from durablegraph.model.status import RunStatus
 from durablegraph.storage import lifecycle
 from durablegraph.storage.checkpoints import ConcurrentWriterError
 from tests.unit.execution.durably import NOW, Durably, services_for
+from tests.unit.graphs.driving import chain
 
 
 class State(TypedDict, total=False):
@@ -216,3 +217,39 @@ def test_loops_of_an_event_loop_that_is_over_are_forgotten() -> None:
 
     decision = asyncio.run(first())
     assert isinstance(asyncio.run(called(services, after(decision))), Advance)
+
+
+def asking(state: State) -> State:
+    return {"n": interrupt("which?")} if state["n"] else {"n": 1}
+
+
+def within(graph: Any) -> Any:
+    return chain(("begin", lambda _: {}), ("inner", graph), state=State)
+
+
+@pytest.mark.parametrize(
+    ("graph", "request_"),
+    [
+        (loop(4), {"interrupt_before": ["count"]}),
+        (loop(4), {"interrupt_after": ["never"]}),
+        (chain(("a", asking), ("b", asking), state=State, interrupt_before=["b"]), {}),
+        (within(chain(("a", asking), ("b", asking), state=State)), {}),
+        (loop(4), {"fan_out": {"failures": "best_effort"}}),
+        (loop(1), {}),
+    ],
+    ids=["breakpoint", "breakpoint after", "own breakpoint", "subgraph that steps", "tasks may fail", "end"],
+)
+async def test_where_a_loop_must_not_stand_none_does(graph: Any, request_: dict[str, Any]) -> None:
+    services = services_for(graph)
+    await Durably(services).start({"n": 0, "seen": []}, **request_)
+    await called(services, AdvanceCall(run_id="run"))
+    assert not services.sticky.standing
+
+
+async def test_a_run_that_waits_keeps_no_loop() -> None:
+    services = services_for(chain(("a", asking), ("b", asking), state=State))
+    call = await started(services)
+    first = await called(services, call)
+    assert services.sticky.standing
+    assert isinstance(await called(services, after(first)), Wait)
+    assert not services.sticky.standing

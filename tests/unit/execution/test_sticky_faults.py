@@ -9,7 +9,7 @@ import pytest
 from langgraph.cache.memory import InMemoryCache
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
-from langgraph.types import CachePolicy
+from langgraph.types import CachePolicy, Send, interrupt
 from typing_extensions import override
 
 from durablegraph.graphs.contract import StepRequest
@@ -17,8 +17,10 @@ from durablegraph.graphs.deadline import GRACE, TimeBudget
 from durablegraph.graphs.superstep import SuperStep, carried_out
 from durablegraph.model.messages import Advance
 from durablegraph.model.status import RunStatus
+from durablegraph.storage.memory import MemoryObjectStore
+from tests.support.stores import WRITING, CountingStore, FaultStore, When, crash, fail
 from tests.unit.execution.durably import Durably, services_for
-from tests.unit.execution.test_recording import log_of, split
+from tests.unit.execution.test_recording import Mortal, log_of, split
 from tests.unit.execution.test_sticky import State, after, called, loop, started
 from tests.unit.graphs.driving import chain
 
@@ -133,12 +135,83 @@ async def test_a_write_that_failed_beside_a_commit_is_told_by_its_own_activity()
     assert ran == [1, 2, 3, 4]
 
 
+async def test_with_a_saver_of_the_graphs_own_no_node_of_a_super_step_committed_elsewhere_is_executed() -> None:
+    ran: list[int] = []
+    saver = InMemorySaver()
+    here = services_for(loop(4, ran), checkpointer=saver)
+    there = services_for(loop(4, ran), checkpointer=saver, objects=here.objects)
+    first = await called(here, await started(here))
+    second = await called(there, after(first))
+    assert here.sticky.standing
+    assert await called(here, after(first)) == second
+    assert ran == [1, 2]
+
+
 async def test_no_loop_stands_where_a_node_has_a_cache() -> None:
     builder = StateGraph(State).add_node("a", lambda _: {"n": 1})
     builder.add_node("b", lambda _: {"n": 2}, cache_policy=CachePolicy())
     services = services_for(builder.add_edge(START, "a").add_edge("a", "b").compile(cache=InMemoryCache()))
     await called(services, await started(services))
     assert not services.sticky.standing
+
+
+async def test_a_loop_that_is_ended_stores_nothing() -> None:
+    store = CountingStore(MemoryObjectStore())
+    services = services_for(loop(4), objects=store)
+    await called(services, await started(services))
+    assert services.sticky.standing
+    store.start_anew()
+    async with services.sticky.place("run", None):
+        pass
+    assert not services.sticky.standing
+    assert store.tally.total == 0
+
+
+RAN: list[str] = []
+
+
+def forks() -> Any:
+    """Two branches, one slower, then tasks of `Send`, then a question."""
+
+    def node(name: str, turns: int = 0) -> Any:
+        async def run(state: State) -> State:
+            del state
+            RAN.append(name)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            return {"seen": [interrupt("which?") if name == "ask" else name]}
+
+        return run
+
+    builder = StateGraph(State)
+    for name, turns in {"a": 0, "b1": 0, "b2": 200, "c": 0, "each": 0, "ask": 0, "z": 0}.items():
+        builder.add_node(name, node(name, turns))
+    builder.add_edge(START, "a").add_edge("a", "b1").add_edge("a", "b2").add_edge(["b1", "b2"], "c")
+    builder.add_conditional_edges("c", lambda _: [Send("each", {})] * 2, ["each"])
+    return builder.add_edge("each", "ask").add_edge("ask", "z").compile()
+
+
+async def carried(at: int, when: When, fault: Any) -> tuple[Any, FaultStore, Mortal]:
+    calm = services_for(forks())
+    store = FaultStore(calm.objects, at=at, when=when, fault=fault, kinds=WRITING)
+    run = Mortal(calm, worker=services_for(forks(), objects=store), graph=forks)
+    RAN.clear()
+    await run.start({"n": 0, "seen": []})
+    assert (await run.carry(lambda _: "word")).status is RunStatus.COMPLETED
+    return await run.output(), store, run
+
+
+@pytest.mark.parametrize("fault", [crash, fail])
+@pytest.mark.parametrize("when", list(When))
+async def test_a_fault_at_any_write_repeats_no_more_than_one_super_step(when: When, fault: Any) -> None:
+    expected, store, _ = await carried(0, when, fault)
+    calm = len(RAN)
+    assert expected["seen"] == ["a", "b1", "b2", "c", "each", "each", "word", "z"]
+    for at in range(1, store.seen + 1):
+        output, _, run = await carried(at, when, fault)
+        assert run.deaths + len(run.errors) == 1
+        assert output == expected
+        assert len(RAN) <= calm + 2, (at, RAN)
 
 
 async def test_of_two_deliveries_that_end_beside_each_other_one_keeps_its_loop() -> None:
