@@ -1,7 +1,9 @@
 """The body of the one activity: look at what is stored, execute a super-step, store what follows, say what is next.
 
 Called any number of times with the same call it executes no node of a committed super-step, uses no answer twice and
-returns the same decision: what to do follows from the store alone, and every write is conditional or idempotent.
+returns the same decision: what to do follows from the store alone, and every write is conditional or idempotent. One
+exception: a worker that itself wrote the head which the call names does not read it again, so that it may execute once
+more, without being able to commit, what another worker has committed since.
 """
 
 import logging
