@@ -8,8 +8,13 @@ from typing import Any, TypedDict
 
 import ormsgpack
 import pytest
-from langgraph.checkpoint.serde.jsonplus import EXT_CONSTRUCTOR_KW_ARGS, EXT_CONSTRUCTOR_SINGLE_ARG
+from langgraph.checkpoint.serde.jsonplus import (
+    EXT_CONSTRUCTOR_KW_ARGS,
+    EXT_CONSTRUCTOR_SINGLE_ARG,
+    JsonPlusSerializer,
+)
 from langgraph.graph import END, START, StateGraph
+from langgraph.types import Send
 
 from durablegraph import BlobCheckpointSaver, opening
 from durablegraph import settings as settings_module
@@ -18,6 +23,8 @@ from durablegraph.storage.checkpoints.serde import AppSerializer, TypeNotAllowed
 from tests.conformance.storage.checkpoints.savers import at, made
 
 CALLED: list[Any] = []
+
+SENDS = [Send("work", {"n": n, "text": ["é", None]}, timeout=n or None) for n in range(3)]
 
 
 def call(given: Any) -> Any:
@@ -168,3 +175,13 @@ def test_a_type_that_no_schema_names_is_rebuilt_every_time() -> None:
     written = serde.dumps_typed(Kept(1))
 
     assert [serde.loads_typed(written) for _ in range(3)] == [Kept(1)] * 3
+
+
+@pytest.mark.parametrize(
+    "value", [SENDS[0], SENDS[1], SENDS, [], [*SENDS, "a node"], [Send("inner", SENDS)], (SENDS[0], 1)], ids=repr
+)
+def test_sends_are_stored_byte_for_byte_as_langgraph_stores_them(value):
+    stored = AppSerializer().dumps_typed(value)
+    assert stored == JsonPlusSerializer().dumps_typed(value)
+    read = AppSerializer().loads_typed(stored)
+    assert read == ([*value] if isinstance(value, tuple) else value)

@@ -198,7 +198,8 @@ class PutWrites:
             return
         entries = [(index, channel, await draft.values.of_write(typed)) for index, channel, typed in self.writes]
         record = TaskWrites(self.checkpoint, self.task, self.path, tuple(entries))
-        fresh = counting(present, by_place(record), anew=anew)
+        special = any(index < 0 for index, _, _ in self.writes)
+        fresh = counting(present, by_place(record), anew=anew) if special else counts
         kept = tuple(write for write in record.writes if (self.task, write[0]) in fresh)
         if kept:
             draft.add(replace(record, writes=kept))

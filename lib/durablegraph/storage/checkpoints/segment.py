@@ -62,7 +62,8 @@ def counting(
     executions of one task never mix their branches; but what it writes to a channel of `anew` does, if it has written
     nothing to that channel.
     """
-    output = {(task, write.channel) for (task, index), write in present.items() if index >= 0 and task != _NO_TASK}
+    tasks = {task for task, _ in added} - {_NO_TASK}
+    output = {(task, write.channel) for (task, index), write in present.items() if task in tasks and index >= 0}
     finished = {task for task, _ in output}
     return {
         (task, index): write

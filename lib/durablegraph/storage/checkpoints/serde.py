@@ -12,9 +12,11 @@ from enum import Enum
 from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
+import ormsgpack
 from langgraph.checkpoint.serde.event_hooks import SerdeEvent, register_serde_event_listener
-from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+from langgraph.checkpoint.serde.jsonplus import EXT_CONSTRUCTOR_POS_ARGS, JsonPlusSerializer
 from pydantic import BaseModel
+from typing_extensions import override
 
 from durablegraph.errors import ConfigurationError
 
@@ -22,6 +24,14 @@ TypeName: TypeAlias = tuple[str, str]
 """Module and name."""
 
 AllowedTypes: TypeAlias = Collection[type | tuple[str, ...]] | Literal[True]
+
+
+_SEND = ("langgraph.types", "Send")
+
+
+def _is_send(value: object) -> bool:
+    kind = type(value)
+    return kind.__name__ == _SEND[1] and kind.__module__ == _SEND[0]
 
 
 class TypeNotAllowedError(ConfigurationError):
@@ -39,6 +49,18 @@ class StrictSerializer(JsonPlusSerializer):
             super().__init__(allowed_msgpack_modules=True)
         else:
             super().__init__(allowed_msgpack_modules=tuple(allowed_types) or None)
+
+    @override
+    def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
+        """As LangGraph does, sends quicker: it finds out by a protocol's members, one after the other, what each is."""
+        if type(obj) is list and obj and all(map(_is_send, obj)):
+            return super().dumps_typed([self._packed(send) for send in obj])
+        return super().dumps_typed(self._packed(obj) if _is_send(obj) else obj)
+
+    def _packed(self, send: Any) -> Any:
+        timed = () if send.timeout is None else (send.timeout,)
+        _, content = super().dumps_typed((_SEND[0], _SEND[1], (send.node, send.arg, *timed)))
+        return ormsgpack.Ext(EXT_CONSTRUCTOR_POS_ARGS, content)
 
     def loads_typed(self, data: tuple[str, bytes]) -> Any:
         """The value; raises TypeNotAllowedError."""
