@@ -49,7 +49,7 @@ LOOKS_A_MINUTE, QUIET_MINUTES = 200, 10
 OF_ACTIVITY, OF_STEP = Requests(reads=1), Requests(writes=1)
 """Counted: the run's record is read by each activity, the thread's head is written by each super-step."""
 
-OF_CHUNK, OF_FAN_OUT = Requests(reads=2, writes=1), Requests(reads=3, writes=1, lists=1)
+OF_CHUNK, OF_FAN_OUT = Requests(reads=2, writes=1), Requests(reads=2, writes=1, lists=1)
 """Counted: an activity that executes tasks, and the decision and the commit around all of them."""
 
 OF_TURN = Requests(writes=1)

@@ -11,6 +11,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
+from langgraph.checkpoint.base import CheckpointTuple
+
 from durablegraph.clock import Clock
 from durablegraph.errors import ConfigurationError, InvariantBroken, NodeFailed, RequestError, RunError, TimeBudgetSpent
 from durablegraph.execution.apart import Apart
@@ -137,15 +139,16 @@ async def _stepped(
     settled = await settled_by(apart, request, width, fanned=fanned, failures=policy.failures or "all")
     if settled.failure is not None:
         return await _failed(services, record, due, settled.failure, now)
-    outcome = await asked(loaded, saver, request) if settled.apart else None
+    head = await saver.aget_tuple(head_of(record.thread_id)) if settled.apart else None
+    outcome = await asked(loaded, saver, request, head) if settled.apart else None
     if outcome is None:
-        outcome = await _execute(apart, commit_of(request) if settled.apart else request, place)
+        outcome = await _execute(apart, commit_of(request) if settled.apart else request, place, head)
     await thin(saver, record.thread_id, services.settings.keep_last, due.at, outcome)
     cursor = _cursor(due, outcome, services.head_token(saver, record.thread_id))
     return await _follow(services, record, outcome, cursor, now, policy=policy, width=width)
 
 
-async def _execute(around: Apart, request: StepRequest, place: Place) -> StepOutcome:
+async def _execute(around: Apart, request: StepRequest, place: Place, head: CheckpointTuple | None) -> StepOutcome:
     services, loaded = around.services, around.loaded
     async with recording(services, around.due) as recorder:
         if recorder is not None:
@@ -157,7 +160,7 @@ async def _execute(around: Apart, request: StepRequest, place: Place) -> StepOut
             place.step.go_on(request)
         else:
             items, cache = services.items_for(loaded), services.cache_for(loaded)
-            place.step = SuperStep(loaded.graph, around.saver, request, store=items, cache=cache)
+            place.step = SuperStep(loaded.graph, around.saver, request, store=items, cache=cache, head=head)
         on_part = recorder.on_part if recorder is not None else None
         return await carried_out(place.step, on_part=on_part, time_budget=services.time_budget)
 

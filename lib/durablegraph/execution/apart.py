@@ -38,9 +38,16 @@ async def _always() -> bool:
     return True
 
 
+def _unasked() -> None:
+    """Nobody waits for a task to begin."""
+
+
 @dataclass(frozen=True, slots=True)
 class Apart:
-    """Executes tasks of the super-step that is due, on behalf of a run, as long as it is `wanted`."""
+    """Executes tasks of the super-step that is due, on behalf of a run, as long as it is `wanted`.
+
+    `by_one_call` calls `begun` before each task.
+    """
 
     services: Services
     loaded: LoadedGraph
@@ -48,6 +55,7 @@ class Apart:
     due: Due
     now: datetime
     wanted: Callable[[], Awaitable[bool]] = _always
+    begun: Callable[[], None] = _unasked
 
     async def execute(
         self,
@@ -102,6 +110,7 @@ class Apart:
 
         async def may_begin(turns: Turns) -> bool:
             nonlocal late
+            self.begun()
             late = bool(turns.took) and budget is not None and passed() + turns.longest > budget.hard
             try:
                 return not late and await self.wanted()

@@ -1,6 +1,7 @@
 """Super-steps whose tasks are activities of their own: whether, how many at a time, and what such an activity does."""
 
 import math
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ from langgraph.errors import InvalidUpdateError
 from durablegraph.errors import StaleHead
 from durablegraph.execution.apart import Apart, Placed, since_now
 from durablegraph.execution.requests import Due
+from durablegraph.execution.setting_out import setting_out
 from durablegraph.graphs.calling import head_of
 from durablegraph.graphs.chunking import Found, chunk_at, divided
 from durablegraph.graphs.contract import StepOutcome, StepRequest, StepStatus
@@ -92,12 +94,13 @@ def division(tasks: int, width: int) -> tuple[int, int]:
     return calls * at_once, at_once
 
 
-async def asked(loaded: LoadedGraph, saver: BaseCheckpointSaver[Any], request: StepRequest) -> StepOutcome | None:
+async def asked(
+    loaded: LoadedGraph, saver: BaseCheckpointSaver[Any], request: StepRequest, head: CheckpointTuple | None
+) -> StepOutcome | None:
     """After a fan-out: the outcome when tasks ask something or stopped, None when the super-step can be committed.
 
-    A commit would execute the tasks that wait for an answer once more.
+    A commit would execute the tasks that wait for an answer once more. `head` is only looked at.
     """
-    head = await saver.aget_tuple(head_of(request.thread_id))
     if head is None or head.checkpoint["id"] != request.expect or not stands_still(head):
         return None
     try:
@@ -151,8 +154,22 @@ async def run_chunk(services: Services, call: TasksCall, now: datetime) -> dict[
     request = await services.request(call.run_id)
     if found is None or request is None or not wants(found.value):
         return {"done": 0}
-    record = found.value
-    loaded = await services.graphs.load(record.graph)
+    loaded = await services.graphs.load(found.value.graph)
+    async with setting_out() as begun:
+        due = Due(request, call.cursor)
+        return await _run(services, loaded, call, found.value, due, now=now, begun=begun)
+
+
+async def _run(
+    services: Services,
+    loaded: LoadedGraph,
+    call: TasksCall,
+    record: RunRecord,
+    due: Due,
+    *,
+    now: datetime,
+    begun: Callable[[], None],
+) -> dict[str, Any]:
     saver = services.attempt(loaded, record.thread_id, None, shared=True)
     head = await saver.aget_tuple(head_of(record.thread_id))
     if head is None or head.checkpoint["id"] != call.cursor.checkpoint:
@@ -163,7 +180,7 @@ async def run_chunk(services: Services, call: TasksCall, now: datetime) -> dict[
         return {"done": 0}
     ended = await services.runs.failed(call.run_id, call.cursor.checkpoint) if raised else frozenset()
     standing = Standing(services, saver, record, head)
-    apart = Apart(services, loaded, saver, Due(request, call.cursor), now, standing.wanted)
+    apart = Apart(services, loaded, saver, due, now, standing.wanted, begun)
     try:
         return {"done": await _execute(apart, mine, call, ended, head)}
     except StaleHead:
@@ -175,6 +192,9 @@ async def run_chunk(services: Services, call: TasksCall, now: datetime) -> dict[
 async def _execute(apart: Apart, mine: Found, call: TasksCall, ended: frozenset[str], head: CheckpointTuple) -> int:
     """How many tasks have finished; those that `ended` by failing, here before or elsewhere, do not run again."""
     at_once = call.at_once or call.size
+    together = call.failures == "all" and _fits_one_call(apart, head)
+    if not together:
+        apart.begun()
     if call.failures != "all":
         singles = [
             Placed(single, call.chunk * call.size + place, frozenset((node,)))
@@ -184,7 +204,7 @@ async def _execute(apart: Apart, mine: Found, call: TasksCall, ended: frozenset[
         outcomes = await apart.each(singles, at_once, head)
     elif any(key_part(task) in ended for task in mine.chunk.ids):
         return 0
-    elif _fits_one_call(apart, head):
+    elif together:
         outcomes = [await apart.by_one_call(Placed(mine.chunk, call.chunk, mine.names), at_once, head)]
     else:
         parts = [

@@ -1,11 +1,11 @@
 """Says what is true of a thread, executing nothing."""
 
 import copy
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
+from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple, PendingWrite
 from langgraph.errors import GraphDrained
 from langgraph.types import Interrupt, PregelTask, StateSnapshot
 
@@ -20,6 +20,7 @@ from durablegraph.graphs.contract import (
 from durablegraph.graphs.control import StepControl
 from durablegraph.graphs.given_up import as_seen
 from durablegraph.graphs.internals import (
+    INTERRUPT,
     PUSH,
     RESUMING,
     Graph,
@@ -34,10 +35,17 @@ from durablegraph.graphs.saver_view import watched
 from durablegraph.graphs.watching import Watching
 
 
+def questions(writes: Sequence[PendingWrite] | None) -> dict[str, tuple[Interrupt, ...]]:
+    """What tasks ask and wait for, by task id."""
+    if not any(channel == INTERRUPT for _, channel, _ in writes or ()):
+        return {}  # of a thousand tasks that are done there is much to sort
+    asking = {task: status.pending_interrupts for task, status in statuses(writes).items()}
+    return {task: asked for task, asked in asking.items() if asked}
+
+
 def stands_still(head: CheckpointTuple) -> bool:
     """Whether a task of the super-step after `head` asked something or stopped: only then `describe` need be asked."""
-    asking = any(status.pending_interrupts for status in statuses(head.pending_writes).values())
-    return asking or bool(marked(head, STOPPED))
+    return bool(questions(head.pending_writes) or marked(head, STOPPED))
 
 
 @dataclass(frozen=True, slots=True)

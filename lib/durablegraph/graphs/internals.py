@@ -60,6 +60,7 @@ __all__ = [
     "namespace",
     "same_identity",
     "send_positions",
+    "sends_as_tasks",
     "sends_in",
     "set_control",
     "set_resuming",
@@ -71,6 +72,9 @@ __all__ = [
 Graph = Pregel[Any, Any, Any, Any]
 
 _NOWHERE = "__durablegraph_nowhere__"
+
+_HASHED = 2
+"""The first version of LangGraph's checkpoints whose task ids are made by `_xxhash_str`."""
 
 RESUMING = CONFIG_KEY_RESUMING
 """Key in `configurable`: whether a loop continues what it finds (True) or begins with its input (False)."""
@@ -233,6 +237,26 @@ def send_positions(graph: Graph, checkpoint: Checkpoint, names: Sequence[str]) -
     """
     sends = sends_in(graph, checkpoint)
     return [*sends, *[None] * (len(names) - len(sends))]
+
+
+def sends_as_tasks(graph: Graph, found: CheckpointTuple, positions: Sequence[int]) -> list[tuple[str, str]] | None:
+    """Id and node of the tasks of the pending sends at these positions, which are among `sends_in`, nothing prepared.
+
+    None where that is not all there is to tell: an edge may make tasks too, or the checkpoint is of an old format.
+    """
+    checkpoint = found.checkpoint
+    changed = checkpoint.get("updated_channels")
+    triggers = graph.trigger_to_nodes
+    if checkpoint["v"] < _HASHED or not changed or not triggers or any(triggers.get(channel) for channel in changed):
+        return None
+    pending: Sequence[Send] = checkpoint["channel_values"].get(TASKS) or ()
+    nodes = [pending[at].node for at in positions]
+    if any(graph.nodes[node].node is None for node in nodes):
+        return None
+    made, step = unhexlify(checkpoint["id"].replace("-", "")), str(found.metadata.get("step", -1) + 1)
+    return [
+        (_xxhash_str(made, node, step, node, PUSH, str(at)), node) for at, node in zip(positions, nodes, strict=True)
+    ]
 
 
 def upcoming(graph: Graph, checkpoint: Checkpoint) -> list[str]:

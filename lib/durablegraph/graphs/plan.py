@@ -11,7 +11,8 @@ from langgraph.types import Command
 
 from durablegraph.errors import StaleHead
 from durablegraph.graphs.contract import Replay, StepRequest
-from durablegraph.graphs.internals import is_resume_map, statuses
+from durablegraph.graphs.describe import questions
+from durablegraph.graphs.internals import is_resume_map
 from durablegraph.graphs.journal import ANSWERED, COMMAND_STORED, STOPPED, is_of_run, mark_task, marked
 
 NO_STEP = -2
@@ -146,7 +147,7 @@ def _go_on(request: StepRequest, head: CheckpointTuple) -> Plan:
 
 def _waiting(head: CheckpointTuple) -> list[str]:
     """The ids of the questions that wait for an answer."""
-    return [question.id for status in statuses(head.pending_writes).values() for question in status.pending_interrupts]
+    return [question.id for asked in questions(head.pending_writes).values() for question in asked]
 
 
 def replay_bound(addressed: CheckpointTuple) -> str:

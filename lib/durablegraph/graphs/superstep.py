@@ -33,7 +33,7 @@ from durablegraph.graphs.control import StepControl
 from durablegraph.graphs.deadline import CutShort, TimeBudget, within
 from durablegraph.graphs.ending import Ending
 from durablegraph.graphs.faults import raise_fault
-from durablegraph.graphs.internals import Graph, statuses
+from durablegraph.graphs.internals import Graph
 from durablegraph.graphs.journal import ANSWERED
 from durablegraph.graphs.nested import with_inner_steps
 from durablegraph.graphs.parts import CommitParts, Parts
@@ -100,7 +100,9 @@ class SuperStep:
         cache: BaseCache[Any] | None = None,
         control: RunControl | None = None,
         clock: Callable[[], float] = time.monotonic,
+        head: CheckpointTuple | None = None,
     ) -> None:
+        """`head` is the thread's head where it is loaded already; it must not be used afterwards."""
         self._graph = graph
         self._saver = saver
         self._request = request
@@ -108,6 +110,7 @@ class SuperStep:
         self._cache = cache
         self._control = StepControl(control)
         self._clock = clock
+        self._head = head
         self._outcome: StepOutcome | None = None
         self._began: tuple[Attempt, Parts] | None = None
         self._executing: tuple[str, ...] = ()
@@ -178,7 +181,7 @@ class SuperStep:
     async def _begin(self) -> None:
         """Start the graph's loop, or, where an earlier delivery did all there is to do, tell the outcome."""
         request = self._request
-        head = await self._saver.aget_tuple(head_of(request.thread_id))
+        head, self._head = self._head or await self._saver.aget_tuple(head_of(request.thread_id)), None
         decided = await plan(self._saver, request, head)
         if isinstance(decided, Tell) or (decided.look and not request.continues):
             told = await self._ending().told(decided, head)
@@ -235,7 +238,8 @@ class SuperStep:
         if attempt.inside and (request.continues or (request.stream and request.stream.goes_on)):
             return ContinuedParts(request.stream, repeated=repeated, inside=attempt.inside, planned=request.continues)
         if request.fanned_out and head is not None:
-            return CommitParts(request.stream, repeated=repeated, executed=statuses(head.pending_writes))
+            executed = {task for task, _, _ in head.pending_writes or ()}
+            return CommitParts(request.stream, repeated=repeated, executed=executed)
         return Parts(request.stream, repeated=repeated)
 
     def _options(self, seen: Parts) -> dict[str, Any]:

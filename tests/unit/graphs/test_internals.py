@@ -173,6 +173,21 @@ async def test_sends_come_first_in_their_order_and_unknown_nodes_are_left_out() 
     assert len(internals.upcoming(graph, found.checkpoint)) >= 3
 
 
+async def test_the_ids_of_tasks_that_sends_make_are_told_as_langgraph_makes_them() -> None:
+    saver = InMemorySaver()
+    builder = StateGraph(Words).add_node("plan", lambda _: {}).add_node("work", says("w")).add_node("side", says("s"))
+    builder.add_edge(START, "plan")
+    builder.add_conditional_edges("plan", lambda _: [Send("work", {}), Send("side", {})], ["work", "side"])
+    graph = builder.compile()
+    await drained_after_first(graph, saver, {"out": []})
+    found = await saver.aget_tuple(AT)
+    assert found is not None
+    state = await graph.copy(update={"checkpointer": saver}).aget_state(AT)
+    expected = [(task.id, task.name) for task in state.tasks]
+    assert internals.sends_as_tasks(graph, found, [0, 1]) == expected
+    assert internals.sends_as_tasks(graph, found, [1]) == expected[1:]
+
+
 async def test_a_blanked_send_makes_no_task_and_keeps_the_others_ids(caplog: pytest.LogCaptureFixture) -> None:
     saver = InMemorySaver()
     builder = StateGraph(Words).add_node("plan", lambda _: {}).add_node("work", lambda s: {"out": [s["i"]]})
