@@ -9,7 +9,8 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.store.base import BaseStore
 
 from durablegraph.graphs.contract import AtOnce, StepRequest
-from durablegraph.graphs.internals import RESUMING, STREAM, Graph, count_over_the_run, listening
+from durablegraph.graphs.internals import RESUMING, STREAM, Graph, listening
+from durablegraph.graphs.limits import count_over_the_run
 from durablegraph.graphs.run_scoped import kept_within_run, untracked
 from durablegraph.graphs.saver_view import Watch, watched
 

@@ -28,8 +28,6 @@ from langgraph._internal._runnable import RunnableCallable, RunnableSeq
 from langgraph._internal._serde import build_serde_allowlist
 from langgraph._internal._typing import MISSING
 from langgraph.checkpoint.base import Checkpoint, CheckpointTuple, PendingWrite
-from langgraph.managed.base import is_managed_value
-from langgraph.managed.is_last_step import IsLastStepManager, RemainingStepsManager
 from langgraph.pregel import Pregel, _loop
 from langgraph.pregel._algo import _xxhash_str
 from langgraph.pregel._read import PregelNode
@@ -51,7 +49,6 @@ __all__ = [
     "Graph",
     "TaskStatus",
     "begun_in_this_step",
-    "count_over_the_run",
     "guard_sync_durability",
     "has_command",
     "is_resume_map",
@@ -267,33 +264,6 @@ def upcoming(graph: Graph, checkpoint: Checkpoint) -> list[str]:
         triggered.update(graph.trigger_to_nodes.get(channel, ()))
     sends: Iterable[Any] = checkpoint["channel_values"].get(TASKS) or ()
     return [*triggered, *(send.node for send in sends if isinstance(send, Send))]
-
-
-def count_over_the_run(graph: Graph, stop: int) -> dict[str, Any]:
-    """Channels in which `remaining_steps` and `is_last_step` count towards the absolute step number `stop`."""
-    counted: dict[str, Any] = dict(graph.channels)
-    for name, spec in graph.channels.items():
-        if not is_managed_value(spec) or not isinstance(spec, type):
-            continue
-        if issubclass(spec, RemainingStepsManager):
-            counted[name] = _remaining(spec, stop)
-        elif issubclass(spec, IsLastStepManager):
-            counted[name] = _last(spec, stop)
-    return counted
-
-
-def _remaining(spec: type[RemainingStepsManager], stop: int) -> type[RemainingStepsManager]:
-    def get(scratchpad: Any) -> int:
-        return stop - int(scratchpad.step)
-
-    return type(spec.__name__, (spec,), {"get": staticmethod(get)})
-
-
-def _last(spec: type[IsLastStepManager], stop: int) -> type[IsLastStepManager]:
-    def get(scratchpad: Any) -> bool:
-        return bool(scratchpad.step == stop - 1)
-
-    return type(spec.__name__, (spec,), {"get": staticmethod(get)})
 
 
 class _NothingToAwait:

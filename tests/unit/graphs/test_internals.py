@@ -20,6 +20,7 @@ from langgraph.types import Command, Interrupt, Send, interrupt
 from typing_extensions import TypedDict, override
 
 from durablegraph.graphs import internals
+from durablegraph.graphs.limits import count_over_the_run
 from durablegraph.graphs.saver_view import Watch, watched
 from tests.unit.graphs.driving import Words, chain
 
@@ -295,7 +296,7 @@ async def test_managed_values_count_towards_the_stop_they_are_given() -> None:
         return {"out": [state["remaining"], state["last"]]}
 
     graph = chain(("a", node), state=Managed)
-    graph.channels = internals.count_over_the_run(graph, 2)
+    graph.channels = count_over_the_run(graph, 2)
     assert await graph.ainvoke({"out": []}) == {"out": [1, True]}
 
 
