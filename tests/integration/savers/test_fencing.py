@@ -128,7 +128,8 @@ async def test_an_attempt_that_stands_still_while_it_saves_commits_late(kind, st
 async def test_when_the_answer_is_of_the_older_commit_the_run_needs_a_new_instance(kind, store):
     """Two attempts at once, and Durable hears of the one whose checkpoint is the older: its head is another."""
     graph = chain(("a", says("a")), ("b", says("b")), ("c", says("c")))
-    services = services_for(graph, **({"saver": store} if kind == "ours" else {"checkpointer": store}))
+    given = {"saver": store} if kind == "ours" else {"checkpointer": store}
+    services = services_for(graph, sticky_seconds=0, **given)  # of two workers, who share no loops
     run = Durably(services, cut=100, retries=0, thread_id=uuid.uuid4().hex)
     await run.start({"out": []})
     gate, calls = Gate(), 0
