@@ -100,7 +100,7 @@ async def test_a_run_whose_tasks_are_activities_survives_a_kill(name, moment, pl
 
 @pytest.mark.parametrize("name", GRAPHS)
 async def test_a_run_survives_a_host_that_dies_again_and_again(name, plain, tmp_path):
-    survivor = await survive(plain, Survivor(SHIPPED[name], tmp_path, "write:after:9", again=True))
+    survivor = await survive(plain, Survivor(SHIPPED[name], tmp_path, "write:after:12", again=True))
 
     assert len(survivor.deaths) > 1
 
