@@ -43,7 +43,7 @@ from durablegraph.graphs.internals import (
     with_tasks_done,
 )
 from durablegraph.graphs.journal import STOPPED, mark_task
-from durablegraph.graphs.parts import Parts, TaskParts
+from durablegraph.graphs.parts import Parts, TaskParts, handed_out
 from durablegraph.graphs.task_watch import TaskWatch
 from durablegraph.graphs.turns import Turns
 
@@ -107,14 +107,7 @@ async def run_tasks(
     end of `time_budget`; what tasks raise is in the outcome.
     """
     step = TaskStep(graph, saver, request, chunk, store=store, cache=cache, control=control, head=head, turns=turns)
-
-    async def execute() -> None:
-        async with aclosing(step.parts()) as parts:
-            async for part in parts:
-                if on_part is not None:
-                    await on_part(part)
-
-    if not await within(time_budget, execute(), stopping=step.stopping):
+    if not await within(time_budget, handed_out(step.parts(), on_part), stopping=step.stopping):
         raise step.cut_short()
     return step.outcome
 

@@ -6,7 +6,6 @@ own code calls is never drained: the node would run again from its top. `graph_i
 a graph that has declared subgraphs are wrapped so that only these see the drain.
 """
 
-import copy
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeGuard
@@ -18,7 +17,8 @@ from langgraph.pregel import Pregel
 from langgraph.runtime import RunControl
 from typing_extensions import override
 
-from durablegraph.graphs.internals import Graph, same_identity
+from durablegraph.graphs.around import Around, with_nodes
+from durablegraph.graphs.internals import Graph
 from durablegraph.graphs.run_scoped import kept_within_run, untracked
 
 
@@ -71,12 +71,7 @@ def graph_in(graph: Graph, namespace: str) -> Graph | None:
 
 def with_inner_steps(graph: Graph, entering: Entering) -> Graph:
     """A copy of the graph whose declared subgraphs, at any depth, can be drained apart from everything else."""
-    made = copy.copy(graph)
-    made.nodes = {
-        name: node if name == START else node.copy({"bound": _wrapped(node.bound, entering)})
-        for name, node in graph.nodes.items()
-    }
-    return made
+    return with_nodes(graph, lambda name, bound: bound if name == START else _wrapped(bound, entering))
 
 
 def _wrapped(bound: Runnable[Any, Any], entering: Entering) -> "_Node":
@@ -88,14 +83,12 @@ def _wrapped(bound: Runnable[Any, Any], entering: Entering) -> "_Node":
     return _Subgraph(subgraph, entering)
 
 
-class _Node(Runnable[Any, Any]):
+class _Node(Around):
     """A node's runnable, asked about before it is executed."""
 
     def __init__(self, bound: Runnable[Any, Any], entering: Entering) -> None:
-        self.name = getattr(bound, "name", None)
-        self._bound = bound
+        super().__init__(bound)
         self._entering = entering
-        same_identity(self, bound)
 
     @override
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:

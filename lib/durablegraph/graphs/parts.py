@@ -4,12 +4,13 @@ Beside the caller's modes the mode ``checkpoints`` is always on: its part for th
 next, which saves loading the checkpoint again.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import AsyncGenerator, Collection, Iterator, Mapping
+from contextlib import aclosing
 from typing import Any
 
 from typing_extensions import override
 
-from durablegraph.graphs.contract import StreamOptions
+from durablegraph.graphs.contract import OnPart, StreamOptions
 from durablegraph.graphs.internals import INTERRUPT
 
 CHECKPOINTS = "checkpoints"
@@ -148,6 +149,14 @@ class CommitParts(Parts):
         if mode == "tasks":
             return payload["id"] not in self._executed
         return mode != "updates" or not from_cache(payload)
+
+
+async def handed_out(parts: AsyncGenerator[Any, None], on_part: OnPart | None) -> None:
+    """Iterate the parts of a call to their end, and hand each out where somebody wants them."""
+    async with aclosing(parts) as each:
+        async for part in each:
+            if on_part is not None:
+                await on_part(part)
 
 
 def from_cache(payload: Any) -> bool:

@@ -36,7 +36,7 @@ from durablegraph.graphs.faults import raise_fault
 from durablegraph.graphs.internals import Graph
 from durablegraph.graphs.journal import ANSWERED
 from durablegraph.graphs.nested import with_inner_steps
-from durablegraph.graphs.parts import CommitParts, Parts
+from durablegraph.graphs.parts import CommitParts, Parts, handed_out
 from durablegraph.graphs.plan import Tell, plan
 
 __all__ = ["StepOutcome", "StepRequest", "SuperStep", "carried_out", "run_superstep"]
@@ -71,14 +71,7 @@ async def carried_out(
     step: "SuperStep", *, on_part: OnPart | None = None, time_budget: TimeBudget | None = None
 ) -> StepOutcome:
     """Execute a step as `run_superstep` does."""
-
-    async def execute() -> None:
-        async with aclosing(step.parts()) as parts:
-            async for part in parts:
-                if on_part is not None:
-                    await on_part(part)
-
-    if not await within(time_budget, execute(), step.end_inner_step, step.stopping):
+    if not await within(time_budget, handed_out(step.parts(), on_part), step.end_inner_step, step.stopping):
         raise step.cut_short()
     return step.outcome
 

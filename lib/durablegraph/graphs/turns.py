@@ -9,7 +9,6 @@ its siblings end.
 """
 
 import asyncio
-import copy
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -19,7 +18,8 @@ from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.errors import GraphBubbleUp, GraphInterrupt, is_invalid_resume
 from typing_extensions import override
 
-from durablegraph.graphs.internals import TASKS, Graph, namespace, same_identity
+from durablegraph.graphs.around import Around, with_nodes
+from durablegraph.graphs.internals import TASKS, Graph, namespace
 
 
 def can_take_turns(graph: Graph, head: CheckpointTuple, config: Mapping[str, Any]) -> bool:
@@ -57,14 +57,12 @@ class Turns:
 
     def within(self, graph: Graph) -> Graph:
         """A copy of the graph whose nodes wait for a turn."""
-        made = copy.copy(graph)
-        made.nodes = {
-            name: node
-            if isinstance(node.bound, RunnablePassthrough)  # `__start__` and the like have nothing to wait for
-            else node.copy({"bound": _Waiting(node.bound, name, self)})
-            for name, node in graph.nodes.items()
-        }
-        return made
+
+        def waiting(name: str, bound: Runnable[Any, Any]) -> Runnable[Any, Any]:
+            nothing_to_wait_for = isinstance(bound, RunnablePassthrough)  # `__start__` and the like
+            return bound if nothing_to_wait_for else _Waiting(bound, name, self)
+
+        return with_nodes(graph, waiting)
 
     @asynccontextmanager
     async def turn(self, task: str, node: str) -> AsyncIterator[None]:
@@ -112,15 +110,13 @@ class Turns:
         return max((seconds for _, seconds in self.took.values()), default=0.0)
 
 
-class _Waiting(Runnable[Any, Any]):
+class _Waiting(Around):
     """A node's runnable, which is executed when its task has a turn."""
 
     def __init__(self, bound: Runnable[Any, Any], node: str, turns: Turns) -> None:
-        self.name = getattr(bound, "name", None)
-        self._bound = bound
+        super().__init__(bound)
         self._node = node
         self._turns = turns
-        same_identity(self, bound)
 
     @override
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
