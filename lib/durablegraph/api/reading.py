@@ -151,8 +151,9 @@ async def _until_settled(call: Call, record: RunRecord, seconds: float) -> RunRe
                 break
             await changed.pause(pause)
             waited += pause
-            record = await load_run(call, heal=waited >= HEALED_AFTER and not healed)
-            healed = healed or waited >= HEALED_AFTER
+            heal = waited >= HEALED_AFTER and not healed
+            record = await load_run(call, heal=heal)
+            healed = healed or heal
     return record if healed else await reconcile(call.services, call.instances, record, call.now)
 
 

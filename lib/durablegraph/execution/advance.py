@@ -139,10 +139,12 @@ async def _stepped(
     settled = await settled_by(apart, request, width, fanned=fanned, failures=policy.failures or "all")
     if settled.failure is not None:
         return await _failed(services, record, due, settled.failure, now)
-    head = await saver.aget_tuple(head_of(record.thread_id)) if settled.apart else None
-    outcome = await asked(loaded, saver, request, head) if settled.apart else None
+    head, outcome = None, None
+    if settled.apart:
+        head, request = await saver.aget_tuple(head_of(record.thread_id)), commit_of(request)
+        outcome = await asked(loaded, saver, request, head)
     if outcome is None:
-        outcome = await _execute(apart, commit_of(request) if settled.apart else request, place, head)
+        outcome = await _execute(apart, request, place, head)
     await thin(saver, record.thread_id, services.settings.keep_last, due.at, outcome)
     cursor = _cursor(due, outcome, services.head_token(saver, record.thread_id))
     return await _follow(services, record, outcome, cursor, now, policy=policy, width=width)

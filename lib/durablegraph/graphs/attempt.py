@@ -39,22 +39,16 @@ class Attempt(Watching):
         clock: Callable[[], float],
     ) -> None:
         super().__init__(graph, head, replay=run.replay, addressed=run.addressed)
-        self.commits = 0
         self.stop = run.stop
-        self.checkpoint: Checkpoint | None = None
-        self._request = request
         self._control = control
         self._fence = Fence(head.checkpoint["id"] if head else None)
         self._source = head.metadata.get("source") if head else None
         self._given_up = len(given_up(head)) if head else 0
         self._clock = clock
-        self._began = clock()
-        self.finished: set[str] = set()
-        self.inner_saves = 0
+        self.go_on(request)
         self._dropped = untracked(graph) if run.resuming is None else frozenset()
         self.inside = self._inside(run)
         self._sticky = self.inside is None and _can_stand(graph, request, run)
-        self._full = False
         self._storing: dict[asyncio.Task[Any], None] = {}
 
     def _inside(self, run: Run) -> Inside | None:
@@ -69,11 +63,14 @@ class Attempt(Watching):
         return Inside(self._graph, self._request, self._control, answered=given if isinstance(given, dict) else ())
 
     def go_on(self, request: StepRequest) -> None:
-        """Watch the call for the super-step before which the loop stands."""
+        """Watch the call for the super-step that is next: the first one, or that before which the loop stands."""
         self._request = request
-        self.commits, self.inner_saves, self.checkpoint, self._full = 0, 0, None, False
-        self.broken, self.failures, self.finished, self.stopping = [], [], set(), False
         self._began = self._clock()
+        self.commits = self.inner_saves = 0
+        self.checkpoint: Checkpoint | None = None
+        self.finished: set[str] = set()
+        self.broken, self.failures, self.stopping = [], [], False
+        self._full = False
 
     def stands(self, shown: Mapping[str, Any] | None) -> bool:
         """Whether the loop, having shown this, stands before a super-step that this call is not to execute."""
@@ -168,25 +165,22 @@ class Attempt(Watching):
             return
         if before != "input" or START not in self._graph.nodes:
             self.commits += 1
-        step = metadata.get("step", 0)
-        if self._enough(checkpoint, step):
-            self._end(step)
+        last = self.stop is not None and metadata.get("step", 0) + 1 > self.stop
+        if last or self._enough(checkpoint):
+            self._end(last=last)
 
-    def _end(self, step: int) -> None:
-        """Have the call end here: the loop stands before the next super-step, or, where it must not, is drained."""
-        last = self.stop is not None and step + 1 > self.stop
+    def _end(self, *, last: bool) -> None:
+        """Have the call end here: the loop stands before the next super-step, or, where it must not, is drained.
+
+        `last`: the run's limit is reached.
+        """
         if self._sticky and self._request.sticky and not last and not self._control.drain_requested:
             self._full = True
         else:
             self._control.end_step()
 
-    def _enough(self, checkpoint: Checkpoint, step: int) -> bool:
-        return (
-            self._control.inner_done
-            or self._spent()
-            or (self.stop is not None and step + 1 > self.stop)
-            or self._left_to_fan_out(checkpoint)
-        )
+    def _enough(self, checkpoint: Checkpoint) -> bool:
+        return self._control.inner_done or self._spent() or self._left_to_fan_out(checkpoint)
 
     def _left_to_fan_out(self, checkpoint: Checkpoint) -> bool:
         enough = self._request.fan_out_from
