@@ -98,9 +98,13 @@ async def test_a_run_whose_tasks_are_activities_survives_a_kill(name, moment, pl
     assert survivor.counts["activity"] > len(plain.history)
 
 
+A_LIFE = 12
+"""Writes: as many as it takes to mend what is told of a waiting run, without which no life would get further."""
+
+
 @pytest.mark.parametrize("name", GRAPHS)
 async def test_a_run_survives_a_host_that_dies_again_and_again(name, plain, tmp_path):
-    survivor = await survive(plain, Survivor(SHIPPED[name], tmp_path, "write:after:12", again=True))
+    survivor = await survive(plain, Survivor(SHIPPED[name], tmp_path, f"write:after:{A_LIFE}", again=True))
 
     assert len(survivor.deaths) > 1
 

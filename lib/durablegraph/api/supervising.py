@@ -6,6 +6,7 @@ every read of a live run reconciles it, and a timer does for those that nobody r
 """
 
 import logging
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import Enum, auto
 from functools import partial
@@ -147,7 +148,7 @@ async def supervise(services: Services, instances: Instances, now: datetime, *, 
     cursor = await services.objects.get(CURSOR_KEY)
     page = await services.runs.marks(start_after=cursor.data.decode() if cursor else None, limit=_MARKS)
     due = [mark for mark in page if not _is_quiet(services, mark)]
-    await in_parallel(due[:limit], partial(_attend, services, instances, now))
+    await in_parallel(_by_run(due[:limit]), partial(_attend, services, instances, now))
     if len(due) > limit:
         await services.objects.put(CURSOR_KEY, due[limit - 1].key.encode())
     elif len(page) == _MARKS:
@@ -157,13 +158,22 @@ async def supervise(services: Services, instances: Instances, now: datetime, *, 
     return len(due[:limit])
 
 
-async def _attend(services: Services, instances: Instances, now: datetime, mark: Mark) -> None:
+def _by_run(marks: Sequence[Mark]) -> list[list[Mark]]:
+    """The marks of a run together: a process that died between two of them left both."""
+    found: dict[str, list[Mark]] = {}
+    for mark in marks:
+        found.setdefault(mark.run.run_id if mark.run else mark.key, []).append(mark)
+    return list(found.values())
+
+
+async def _attend(services: Services, instances: Instances, now: datetime, marks: Sequence[Mark]) -> None:
+    """Mend what the marks of a run stand for, in turn: together, each would write the same."""
     try:
-        record = await services.runs.mend(mark, now)
+        record = [await services.runs.mend(mark, now) for mark in marks][-1]
         if record is not None:
             await _look(services, instances, record, now)
     except Exception:  # whatever it is, it must not stop the supervision of every other run
-        log.exception("%s could not be looked at; the next round tries again", mark.key)
+        log.exception("%s could not be looked at; the next round tries again", marks[0].key)
 
 
 def _is_quiet(services: Services, mark: Mark) -> bool:

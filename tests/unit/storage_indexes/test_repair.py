@@ -1,5 +1,6 @@
 """A process dies at any request of any change: one pass of the supervisor later every list tells the records."""
 
+import asyncio
 import operator
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -181,6 +182,40 @@ async def test_lists_tell_the_records_after_every_change(story: str) -> None:
         await supervised(store)  # until a run begins its mark is an unsure one
     await assert_lists_tell_the_records(store)
     await assert_threads_follow_their_runs(store)
+
+
+class TurnsStore(MemoryObjectStore):
+    """Lets others go on at each put, and remembers whether two were about the same key at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.under_way: list[str] = []
+        self.twice: set[str] = set()
+
+    async def put(self, key: str, *args: Any, **kwargs: Any) -> str:
+        if key in self.under_way:
+            self.twice.add(key)
+        self.under_way.append(key)
+        try:
+            await asyncio.sleep(0)
+            return await super().put(key, *args, **kwargs)
+        finally:
+            self.under_way.remove(key)
+
+
+async def test_two_marks_of_a_run_are_mended_one_after_the_other() -> None:
+    store = TurnsStore()
+    await start(RunStore(store))
+    await begin(RunStore(store))
+    left = [entry async for entry in store.list("live/", notes=True)]
+    await interrupt(RunStore(store))
+    for mark in left:
+        await store.put(mark.key, b"", note=mark.note)
+    waiting = [entry async for entry in store.list("live/runs/interrupted/", notes=True)]
+    await store.put(waiting[0].key, b"", note=left[0].note)
+    await supervised(store)
+    await assert_lists_tell_the_records(store)
+    assert store.twice == set()
 
 
 @pytest.mark.parametrize("story", STORIES)
