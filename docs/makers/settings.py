@@ -29,6 +29,13 @@ OTHERS: dict[str, tuple[str, str]] = {
             "apps, or two slots, on one storage account need two names."
         ),
     ),
+    "DURABLEGRAPH_EVENT_LOOP": (
+        "`uvloop` where it is installed",
+        (
+            "Event loop of the embedded host and its worker processes: `uvloop`, or `asyncio` for an app that reaches "
+            "into the loop, as `nest_asyncio` does. Workers on Azure always have asyncio's."
+        ),
+    ),
     "DURABLEGRAPH_LOG_LEVEL": (
         "`logging.logLevel.default` of `host.json`",
         "Set by the embedded host for its worker processes. Change `host.json` instead.",

@@ -6,10 +6,12 @@ import logging
 import signal
 import sys
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 from durablegraph.host.errors import AppLoadError, HostError
-from durablegraph.host.preparation import HostOptions, StateLock, check_app, prepare
+from durablegraph.host.event_loop import new_event_loop
+from durablegraph.host.preparation import HostOptions, Prepared, StateLock, check_app, prepare
 from durablegraph.host.running import FunctionsHost
 from durablegraph.host.watching import changes
 from durablegraph.host.worker.console import configure_logging, level_of
@@ -29,15 +31,16 @@ def run_dev(options: HostOptions, *, reload: bool) -> int:
     except HostError as error:
         return _refuse(error)
     try:
-        return asyncio.run(_run(options, reload=reload))
+        prepared = prepare(options)
+        with asyncio.Runner(loop_factory=partial(new_event_loop, prepared.environment)) as runner:
+            return runner.run(_run(prepared, reload=reload))
     except HostError as error:
         return _refuse(error)
     finally:
         lock.release()
 
 
-async def _run(options: HostOptions, *, reload: bool) -> int:
-    prepared = prepare(options)
+async def _run(prepared: Prepared, *, reload: bool) -> int:
     configure_logging(level_of(prepared.environment["DURABLEGRAPH_LOG_LEVEL"]))
     host = FunctionsHost(prepared)
     stop = asyncio.Event()

@@ -1,5 +1,6 @@
 """How `durablegraph dev` starts, refuses to start, reloads and ends."""
 
+import json
 import os
 import signal
 import socket
@@ -12,6 +13,7 @@ import pytest
 from tests.support.embedded import RunningHost, hosting, write_app
 
 HELLO = """
+    import asyncio
     import os
     import azure.functions as func
     from greeting import WORD
@@ -21,6 +23,10 @@ HELLO = """
     @app.route(route="hello")
     def hello(req):
         return func.HttpResponse(f"{WORD} {os.getpid()}")
+
+    @app.route(route="loop")
+    async def loop(req):
+        return func.HttpResponse(type(asyncio.get_running_loop()).__module__)
 
     @app.route(route="leave")
     def leave(req):
@@ -92,6 +98,21 @@ def test_a_bad_host_json_is_refused_with_the_place(tmp_path):
     code, log = refused(app)
     assert code == 1
     assert "host.json: found text that is not JSON at line 2" in log
+
+
+@pytest.mark.parametrize("workers", ["0", "1"])
+@pytest.mark.parametrize(("wanted", "module"), [("", "uvloop"), ("uvloop", "uvloop"), ("asyncio", "asyncio")])
+def test_the_app_runs_on_the_event_loop_that_is_asked_for(tmp_path, wanted, module, workers):
+    app = hello_app(tmp_path / "app")
+    (app / "local.settings.json").write_text(json.dumps({"Values": {"DURABLEGRAPH_EVENT_LOOP": wanted}}))
+    with hosting(app, "--workers", workers) as host:
+        assert host.get("/api/loop").text.split(".")[0] == module
+
+
+def test_an_unknown_event_loop_is_refused(tmp_path):
+    code, log = refused(hello_app(tmp_path / "app"), DURABLEGRAPH_EVENT_LOOP="trio")
+    assert code == 1
+    assert "DURABLEGRAPH_EVENT_LOOP: found 'trio', expected 'asyncio' or 'uvloop'. Correct it." in log
 
 
 def test_a_port_in_use_is_refused(tmp_path):

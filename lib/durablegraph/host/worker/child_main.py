@@ -22,6 +22,7 @@ from typing import Any, NoReturn
 from durablegraph.host.app.calls import FunctionApp, thread_pool
 from durablegraph.host.app.loading import enter
 from durablegraph.host.errors import AppLoadError
+from durablegraph.host.event_loop import new_event_loop
 from durablegraph.host.invocation import Invocation
 from durablegraph.host.worker.console import configure_logging
 from durablegraph.host.worker.frames import Unpacker, call_from_wire, index_to_wire, pack, result_to_wire
@@ -117,7 +118,7 @@ def main(descriptor: int, script: Path, host_pid: int) -> None:
     configure_logging()
     connection = socket.socket(fileno=descriptor)
     enter(script.parent, os.environ, {})
-    loop = asyncio.new_event_loop()
+    loop = new_event_loop(os.environ)
     asyncio.set_event_loop(loop)
     try:
         app = FunctionApp(script)
