@@ -243,7 +243,7 @@ async def test_no_more_activities_run_at_once_than_the_host_allows():
     assert most == 2
 
 
-async def test_a_turn_begins_before_the_commit_that_it_follows_from_and_an_activity_after_it(tmp_path):
+async def test_calls_begin_before_the_commit_that_they_follow_from_and_are_answered_after_it(tmp_path):
     worker, log = SdkWorker(make_app()), []
     invoke = worker.invoke
 
@@ -264,5 +264,5 @@ async def test_a_turn_begins_before_the_commit_that_it_follows_from_and_an_activ
     await hub.client.start("counting", instance_id="c")
     await hub.client.wait("c", timeout=10)
     await hub.stop()
-    assert log[:5] == ["orchestrator", "PutActivity", "activity", "orchestrator", "DropActivity"]
+    assert log[:5] == ["orchestrator", "activity", "PutActivity", "orchestrator", "DropActivity"]
     assert log.count("PutActivity") == log.count("activity") == log.count("DropActivity")

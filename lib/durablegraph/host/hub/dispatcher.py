@@ -1,8 +1,9 @@
 """Between the machine, its journal and a worker: the only part of the hub that waits.
 
-Commands are collected and carried out together: one pass over the machine, one commit, then the effects. Only turns,
-which change nothing by themselves, are handed to the worker before the commit, and so run during it. Calls of the
-worker run concurrently within the host's limits; each ends as another command.
+Commands are collected and carried out together: one pass over the machine, the calls that follow from it, one commit,
+then the acknowledgements. Calls of the worker run concurrently within the host's limits, and so during the commit; each
+ends as another command, which is looked at after it. The Azure Storage provider does it in this order too (messages to
+the queues, then the history): a call whose commit was lost is made again, as one that was in the worker's hands.
 """
 
 import asyncio
@@ -68,7 +69,7 @@ class Dispatcher:
         step = self.machine.resume(self.clock.now())
         self.journal.commit(step.changes)
         self._note_due(step)
-        self._carry_out(step)
+        self._begin_calls([step])
         self._pump()
 
     async def stop(self, drain_seconds: float = 0.0) -> None:
@@ -119,24 +120,23 @@ class Dispatcher:
             asyncio.get_running_loop().call_soon(self._pump)
 
     def _pump(self) -> None:
-        """One group: apply all that has come, commit once, acknowledge, carry out."""
+        """One group: apply all that has come, begin the calls, commit once, acknowledge."""
         self._pumping = False
         if not self._running:
             return
         group, self._inbox = self._inbox, []
         try:
             steps = self._apply_all([command for command, _ in group])
-            self._begin_turns(steps)
+            self._begin_calls(steps)
             if changes := [change for step in steps for change in step.changes]:
                 self.journal.commit(changes)
-        except BaseException as error:  # noqa: BLE001 -- memory is ahead of the journal: nothing may be acknowledged or run now
+        except BaseException as error:  # noqa: BLE001 -- memory is ahead of the journal: nothing may be acknowledged now
             self._break(error, group)
             return
         for _, done in group:
             if done is not None and not done.done():
                 done.set_result(None)
-        for step in steps:
-            self._carry_out(step)
+        self._wake_watchers(steps)
         self._forget_ended(steps)
         self._set_timer()
         if self._is_idle():
@@ -220,22 +220,27 @@ class Dispatcher:
                 instance.history = None
 
     # -- effects ---------------------------------------------------------------------------------------------------
-    def _carry_out(self, step: c.Step) -> None:
-        for effect in step.effects:
+    def _begin_calls(self, steps: list[c.Step]) -> None:
+        for effect in (effect for step in steps for effect in step.effects):
             match effect:
+                case c.RunTurn():
+                    self._follow(self.caller.turn(effect), self._turns)
                 case c.RunBatch():
                     self._follow(self.caller.batch(effect), self._batches)
                 case c.RunActivity(task):
                     self._activities.waiting.append(task)
-                    self._fill_activities()
-                case c.Changed(instance_id):
-                    for waiting in self._watchers.pop(instance_id, []):
-                        if not waiting.done():
-                            waiting.set_result(None)
-                case c.TurnDue() | c.BatchDue() | c.RunTurn():
-                    pass  # done before the commit: a turn begins with the message that makes it due
+                case c.TurnDue() | c.BatchDue() | c.Changed():
+                    pass  # what is due began within the pass; a change is told after the commit
                 case _:
                     assert_never(effect)
+        self._fill_activities()
+
+    def _wake_watchers(self, steps: list[c.Step]) -> None:
+        for effect in (effect for step in steps for effect in step.effects):
+            if isinstance(effect, c.Changed):
+                for waiting in self._watchers.pop(effect.instance_id, []):
+                    if not waiting.done():
+                        waiting.set_result(None)
 
     def _has_room(self, lane: _Lane) -> bool:
         return not self._draining and lane.busy < lane.room
@@ -246,12 +251,6 @@ class Dispatcher:
             self._activities.busy += 1
             name = self.machine.functions.function(task.name, "activity")
             self._follow(self.caller.activity(task, name), self._activities)
-
-    def _begin_turns(self, steps: list[c.Step]) -> None:
-        for step in steps:
-            for effect in step.effects:
-                if isinstance(effect, c.RunTurn):
-                    self._follow(self.caller.turn(effect), self._turns)
 
     def _follow(self, call: Ongoing, lane: _Lane) -> None:
         answer, conclude = call

@@ -1,8 +1,8 @@
 """The task hub as a pure machine: `apply(now, command)` and `tick(now)` change the state and say what must follow.
 
 No clock, no randomness, no I/O: time is an argument and identifiers come from a generator that is given. Whoever drives
-it stores the changes of a step in one transaction before carrying out its effects; then a crash at any moment loses
-nothing and repeats at most what was in the worker's hands.
+it stores the changes of a step in one transaction before anything else is applied or acknowledged; then a crash at any
+moment loses nothing and repeats at most what was in the worker's hands.
 """
 
 import heapq

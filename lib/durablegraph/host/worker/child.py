@@ -1,6 +1,7 @@
 """One child worker process, as the host sees it."""
 
 import asyncio
+import contextlib
 import itertools
 import os
 import signal
@@ -37,6 +38,7 @@ class ChildWorker(asyncio.BufferedProtocol):
         self._environment = environment
         self._child: asyncio.subprocess.Process | None = None
         self._transport: asyncio.Transport | None = None
+        self._socket: socket.socket | None = None
         self._unpacker = Unpacker()
         self._numbers = itertools.count()
         self._calls: dict[int, tuple[asyncio.Future[InvocationResult], asyncio.TimerHandle | None]] = {}
@@ -62,6 +64,7 @@ class ChildWorker(asyncio.BufferedProtocol):
     async def start(self) -> FunctionIndex:
         """Spawn the process and wait until it has loaded the app. Raises AppLoadError, also when it dies doing so."""
         ours, theirs = socket.socketpair()
+        self._socket = ours
         with theirs:
             self._child = await self._spawn(theirs.fileno())
         loop = asyncio.get_running_loop()
@@ -87,10 +90,19 @@ class ChildWorker(asyncio.BufferedProtocol):
             answer.set_exception(WorkerExited(self.exited.result() if self.exited.done() else 0))
             return answer
         number = next(self._numbers)
-        self._transport.write(pack(call_to_wire(number, call)))
+        self._send(self._transport, pack(call_to_wire(number, call)))
         alarm = loop.call_later(timeout, self._time_out, answer) if timeout is not None else None
         self._calls[number] = answer, alarm
         return answer
+
+    def _send(self, transport: asyncio.Transport, frame: bytes) -> None:
+        """Hand over at once what the socket takes: uvloop's transport writes when this round of the loop is over."""
+        sent = 0
+        if self._socket is not None and not transport.get_write_buffer_size():
+            with contextlib.suppress(OSError):  # it is full, or closed: the transport waits, or tells
+                sent = self._socket.send(frame)
+        if sent < len(frame):
+            transport.write(frame[sent:])
 
     async def drain(self, seconds: float) -> None:
         """Wait until the calls in its hands have ended, at most so long."""

@@ -54,6 +54,7 @@ class Child:
     def serve(self) -> None:
         """Take calls until the host is gone or a function ends the process. SystemExit is that function's."""
         self._loop.add_reader(self._connection, self._read)
+        self._connection.setblocking(True)  # noqa: FBT003 -- libuv has made it a socket that does not wait
         threading.Thread(target=self._await_end, name="end of the host", daemon=True).start()
         self._loop.run_forever()
 
