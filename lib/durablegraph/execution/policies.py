@@ -2,19 +2,29 @@
 
 from dataclasses import replace
 from datetime import datetime
+from functools import cache
+from typing import Final
 
 from durablegraph.graphs.contract import StepRequest
 from durablegraph.graphs.paces import Paces
 from durablegraph.graphs.registry import LoadedGraph
-from durablegraph.model.fan_out import FanOutPolicy
+from durablegraph.model.fan_out import FanOutPolicy, When
 from durablegraph.model.records import RunRequest
 from durablegraph.settings import Settings
 
 
 def policy_of(settings: Settings, loaded: LoadedGraph, request: RunRequest) -> FanOutPolicy:
     """The policy, nothing of it left open."""
-    usual = FanOutPolicy(when=settings.fan_out, width=settings.fan_out_width, failures=settings.fan_out_failures)
-    return (request.fan_out or FanOutPolicy()).over((loaded.fan_out or FanOutPolicy()).over(usual))
+    usual = _policy(settings.fan_out, settings.fan_out_width, settings.fan_out_failures)
+    return (request.fan_out or _NONE).over((loaded.fan_out or _NONE).over(usual))
+
+
+_NONE: Final = FanOutPolicy()
+
+
+@cache
+def _policy(when: When, width: int, failures: str) -> FanOutPolicy:
+    return FanOutPolicy(when=when, width=width, failures=failures)
 
 
 def leaving(request: StepRequest, paces: Paces, graph: str, policy: FanOutPolicy, now: datetime) -> StepRequest:

@@ -36,6 +36,8 @@ class Documents(Generic[Document]):
         found = await self._store.get(key)
         if found is None:
             return None
+        if (known := self._known.get(key)) and known.etag == found.etag:
+            return known
         try:
             return self._remember(key, self._model.model_validate_json(found.data), found.etag)
         except ValidationError as error:
