@@ -62,11 +62,20 @@ def until(look: Callable[[], Any], seconds: float = 30) -> Any:
     raise AssertionError("did not come about")
 
 
+HELD: list[socket.socket] = []
+
+
 def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody else is given while this process lives: a host that dies and starts again finds it free.
+
+    Of two sockets that allow it (SO_REUSEADDR), one may listen where the other is only bound; whoever asks for any free
+    port does not get such a one. Two hosts that started at once were given the same port, once in some thousand times.
+    """
+    held = socket.socket()
+    held.bind(("127.0.0.1", 0))
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    HELD.append(held)
+    return int(held.getsockname()[1])
 
 
 class Life(Protocol):
