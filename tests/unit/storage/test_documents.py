@@ -81,3 +81,14 @@ async def test_only_so_many_documents_are_remembered() -> None:
     forgetful = Documents(MemoryObjectStore(), Number)
     await forgetful.create("a", Number(n=1))
     assert forgetful.known("a") is None
+
+
+async def test_what_is_stored_as_it_is_remembered_is_not_parsed_anew() -> None:
+    store, documents = await stored()
+    first = await documents.load("a")
+    assert first is not None
+    assert await documents.load("a") is first
+    await Documents(store.inner, Number).change("a", plus(10))
+    changed = await documents.load("a")
+    assert changed is not None
+    assert changed.value == Number(n=11)
