@@ -29,7 +29,7 @@ class Work:
         self.step.changes.extend(changes)
 
     def ask(self, *effects: c.Effect) -> None:
-        """Notes what must be done once that is stored."""
+        """Notes what follows from the changes: calls, and what is told of them."""
         self.step.effects.extend(effects)
 
     def takes(self, instance: Instance) -> bool:
