@@ -18,6 +18,7 @@ from durabletask import client, worker
 from durabletask.testing import create_test_backend
 from langgraph.checkpoint.sqlite import SqliteSaver
 
+from benchmarks.peers import QUIET
 from benchmarks.report import Report, spread
 from benchmarks.serving import free_port, host
 
@@ -76,7 +77,7 @@ def chain(context, asked):  # noqa: ANN001, ANN201 -- durabletask's own untyped 
 
 def of_durabletask(address: str, runs: int, steps: int) -> float:
     """Steps a second of durabletask's own worker on its in-memory backend."""
-    hub = client.TaskHubGrpcClient(host_address=address)
+    hub = client.TaskHubGrpcClient(host_address=address, logger=QUIET)
     began = time.perf_counter()
     ids = [hub.schedule_new_orchestration(chain, input={"steps": steps, "cut": CUT}) for _ in range(runs)]
     for one in ids:
@@ -90,7 +91,7 @@ def main(rounds: int) -> int:
     port = free_port()
     address = f"localhost:{port}"
     backend = create_test_backend(port=port, max_history_size=1_000_000)
-    peer = worker.TaskHubGrpcWorker(host_address=address)
+    peer = worker.TaskHubGrpcWorker(host_address=address, logger=QUIET)
     with peer, host("chain") as plain_host, host("loop", ours=True) as ours:
         peer.add_orchestrator(chain)
         peer.add_activity(nothing)

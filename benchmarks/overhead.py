@@ -6,7 +6,6 @@ activity and continue-as-new every 20. Neither keeps LangGraph's checkpoints, an
 """
 
 import contextlib
-import logging
 import statistics
 import sys
 import time
@@ -18,13 +17,11 @@ from durabletask.testing import create_test_backend
 
 from benchmarks.apps.loop.loop import step
 from benchmarks.host_throughput import of_graph, of_plain
-from benchmarks.peers import dbos_on_sqlite
+from benchmarks.peers import QUIET, dbos_on_sqlite
 from benchmarks.report import Report, spread
 from benchmarks.serving import free_port, host
 
 CUT = 20
-QUIET = logging.getLogger("benchmarks.durabletask")
-QUIET.setLevel(logging.ERROR)
 OURS = "durablegraph"
 PEERS = ("durabletask in memory", "DBOS on SQLite")
 
