@@ -9,7 +9,7 @@ from typing import Any
 
 import azure.durable_functions as df
 
-from durablegraph.host.hub import commands as c
+from durablegraph.host.hub.changes import Change
 from durablegraph.host.hub.clocks import Clock
 from durablegraph.host.hub.journal import Journal
 from durablegraph.host.hub.options import DurableOptions
@@ -88,7 +88,7 @@ class FailingJournal(Journal):
         super().__init__(path, hub_name)
         self.left, self.stored = at, stored
 
-    def commit(self, changes: Sequence[c.Change]) -> None:
+    def commit(self, changes: Sequence[Change]) -> None:
         self.left -= 1
         if self.left < 0:
             raise PowerCut

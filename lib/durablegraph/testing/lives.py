@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from durablegraph.host.hub import commands as c
+from durablegraph.host.hub.changes import Change
 from durablegraph.host.hub.journal import Journal
 from durablegraph.testing.moments import Moment, Orders, What, When
 from durablegraph.testing.verdicts import ProcessEnded
@@ -71,7 +71,7 @@ class KeptJournal(Journal):
         """All that is committed."""
         return self._db.serialize()
 
-    def commit(self, changes: Sequence[c.Change]) -> None:
+    def commit(self, changes: Sequence[Change]) -> None:
         """See Journal; a moment that was ordered may come before or after."""
         self._life.check(What.COMMIT, When.BEFORE)
         super().commit(changes)

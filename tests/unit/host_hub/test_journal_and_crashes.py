@@ -9,7 +9,7 @@ import azure.durable_functions as df
 import pytest
 
 from durablegraph.host.errors import HostError
-from durablegraph.host.hub import commands as c
+from durablegraph.host.hub.changes import DropActivity, PutActivity
 from durablegraph.host.hub.client import WrongStatus, encode
 from durablegraph.host.hub.clocks import VirtualClock
 from durablegraph.host.hub.dispatcher import HubStopped
@@ -254,9 +254,7 @@ async def test_calls_begin_before_the_commit_that_they_follow_from_and_are_answe
     class Logged(Journal):
         def commit(self, changes):
             super().commit(changes)
-            log.extend(
-                type(change).__name__ for change in changes if isinstance(change, (c.PutActivity, c.DropActivity))
-            )
+            log.extend(type(change).__name__ for change in changes if isinstance(change, (PutActivity, DropActivity)))
 
     worker.invoke = begun
     hub = hub_on(Logged(tmp_path / "hub.db", HUB), worker)

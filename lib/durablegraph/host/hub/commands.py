@@ -1,11 +1,12 @@
-"""What a hub can be told (commands), what it asks for in return (effects), and what must be stored first (changes)."""
+"""What a hub can be told (commands), and what comes of it (steps): effects, and changes that must be stored."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from durablegraph.host.hub.changes import Change
 from durablegraph.host.hub.failures import Failure
-from durablegraph.host.hub.state import ActivityTask, Entity, Instance, Message, Parent
+from durablegraph.host.hub.state import ActivityTask, Parent
 from durablegraph.host.invocation import InvocationError
 
 
@@ -200,105 +201,9 @@ class Changed:
 Effect = TurnDue | RunTurn | RunActivity | BatchDue | RunBatch | Changed
 
 
-# -- changes ---------------------------------------------------------------------------------------------------------
-@dataclass(frozen=True, slots=True)
-class PutInstance:
-    """Write an instance's row as a whole."""
-
-    instance: Instance
-
-
-@dataclass(frozen=True, slots=True)
-class TouchInstance:
-    """Write what a turn changes of an instance's row: all but its name and input."""
-
-    instance: Instance
-
-
-@dataclass(frozen=True, slots=True)
-class DropInstance:
-    """Delete an instance with its history and messages."""
-
-    instance_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class AppendHistory:
-    """Add events (JSON texts) to a history, the first at `start`."""
-
-    instance_id: str
-    start: int
-    texts: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ClearHistory:
-    """Delete a history."""
-
-    instance_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class PutMessage:
-    """Keep a message."""
-
-    message: Message
-
-
-@dataclass(frozen=True, slots=True)
-class DropMessages:
-    """Forget messages by number."""
-
-    seqs: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class DropMessagesOf:
-    """Forget all messages of a target, or only those of one execution."""
-
-    target: str
-    execution_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PutActivity:
-    """Keep an activity until it has ended."""
-
-    task: ActivityTask
-
-
-@dataclass(frozen=True, slots=True)
-class DropActivity:
-    """Forget an activity."""
-
-    seq: int
-
-
-@dataclass(frozen=True, slots=True)
-class PutEntity:
-    """Write an entity's row."""
-
-    entity: Entity
-
-
-Change = (
-    PutInstance
-    | TouchInstance
-    | DropInstance
-    | AppendHistory
-    | ClearHistory
-    | PutMessage
-    | DropMessages
-    | DropMessagesOf
-    | PutActivity
-    | DropActivity
-    | PutEntity
-)
-
-
 @dataclass(slots=True)
 class Step:
-    """What one command (or tick) came to: store `changes` in one transaction, then carry out `effects`."""
+    """What one command (or tick) came to: `effects`, and `changes` to be stored in one transaction."""
 
     now: datetime
     effects: list[Effect] = field(default_factory=list)

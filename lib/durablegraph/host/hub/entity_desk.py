@@ -4,6 +4,7 @@ from datetime import datetime
 
 from durablegraph.host.hub import commands as c
 from durablegraph.host.hub import entities, events, newtonsoft
+from durablegraph.host.hub.changes import DropMessages, PutEntity, PutMessage
 from durablegraph.host.hub.state import Entity, Message
 from durablegraph.host.hub.work import Work
 
@@ -28,7 +29,7 @@ def post(work: Work, entity_id: str, text: str, due: datetime | None) -> None:
     if due is not None:
         work.deliver_at(message, due)
         return
-    work.change(c.PutMessage(message))
+    work.change(PutMessage(message))
     work.deliver(message)
 
 
@@ -60,7 +61,7 @@ def batch_ended(work: Work, command: c.BatchEnded) -> None:
     entity.updated = work.now
     for message, (result, failed) in zip(batch, results, strict=False):
         _answer(work, entity, message, entities.response_text(result, failed=failed))
-    work.change(c.DropMessages(tuple(message.seq for message in batch)), c.PutEntity(entity))
+    work.change(DropMessages(tuple(message.seq for message in batch)), PutEntity(entity))
     work.announce_entity(entity)
 
 

@@ -14,7 +14,20 @@ from pathlib import Path
 from typing import Any
 
 from durablegraph.host.errors import HostError
-from durablegraph.host.hub import commands as c
+from durablegraph.host.hub.changes import (
+    AppendHistory,
+    Change,
+    ClearHistory,
+    DropActivity,
+    DropInstance,
+    DropMessages,
+    DropMessagesOf,
+    PutActivity,
+    PutEntity,
+    PutInstance,
+    PutMessage,
+    TouchInstance,
+)
 from durablegraph.host.hub.events import Event, from_text
 from durablegraph.host.hub.state import ActivityTask, Entity, HubState, Instance, Message, Parent, RuntimeStatus
 
@@ -85,7 +98,7 @@ class Journal:
         self._db.close()
 
     # -- writing ---------------------------------------------------------------------------------------------------
-    def commit(self, changes: Sequence[c.Change]) -> None:
+    def commit(self, changes: Sequence[Change]) -> None:
         """Store all changes, in order, or none."""
         self._db.execute("BEGIN")
         try:
@@ -96,11 +109,11 @@ class Journal:
             raise
         self._db.execute("COMMIT")
 
-    def _write(self, kind: type, group: Iterable[c.Change]) -> None:
+    def _write(self, kind: type, group: Iterable[Change]) -> None:
         items = list(group)
         statement, rows = _WRITES[kind]
         self._db.executemany(statement, chain.from_iterable(map(rows, items)))
-        if kind is c.DropInstance:
+        if kind is DropInstance:
             for item in items:
                 ((instance_id,),) = rows(item)
                 self._db.execute(_CLEAR_HISTORY, (instance_id,))
@@ -179,32 +192,32 @@ def _entity_row(e: Entity) -> tuple[Any, ...]:
 
 
 _WRITES: dict[type, tuple[str, Callable[[Any], Iterable[tuple[Any, ...]]]]] = {
-    c.PutInstance: (
+    PutInstance: (
         f"INSERT OR REPLACE INTO instances ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",  # noqa: S608 -- constant names
         lambda it: [_instance_row(it.instance)],
     ),
-    c.TouchInstance: (
+    TouchInstance: (
         "UPDATE instances SET status=?, output=?, custom_status=?, fresh=?, updated=? WHERE id=?",
         lambda it: [_touched(it.instance)],
     ),
-    c.DropInstance: ("DELETE FROM instances WHERE id=?", lambda it: [(it.instance_id,)]),
-    c.AppendHistory: (
+    DropInstance: ("DELETE FROM instances WHERE id=?", lambda it: [(it.instance_id,)]),
+    AppendHistory: (
         "INSERT OR REPLACE INTO history (instance, n, text) VALUES (?,?,?)",
         lambda it: [(it.instance_id, n, text) for n, text in enumerate(it.texts, it.start)],
     ),
-    c.ClearHistory: (_CLEAR_HISTORY, lambda it: [(it.instance_id,)]),
-    c.PutMessage: (
+    ClearHistory: (_CLEAR_HISTORY, lambda it: [(it.instance_id,)]),
+    PutMessage: (
         "INSERT INTO messages (seq, target, execution, due, text) VALUES (?,?,?,?,?)",
         lambda it: [_message_row(it.message)],
     ),
-    c.DropMessages: ("DELETE FROM messages WHERE seq=?", lambda it: [(seq,) for seq in it.seqs]),
-    c.DropMessagesOf: (_DROP_MESSAGES_OF, lambda it: [(it.target, it.execution_id)]),
-    c.PutActivity: (
+    DropMessages: ("DELETE FROM messages WHERE seq=?", lambda it: [(seq,) for seq in it.seqs]),
+    DropMessagesOf: (_DROP_MESSAGES_OF, lambda it: [(it.target, it.execution_id)]),
+    PutActivity: (
         "INSERT INTO activities (seq, instance, execution, task, name, input) VALUES (?,?,?,?,?,?)",
         lambda it: [_activity_row(it.task)],
     ),
-    c.DropActivity: ("DELETE FROM activities WHERE seq=?", lambda it: [(it.seq,)]),
-    c.PutEntity: (
+    DropActivity: ("DELETE FROM activities WHERE seq=?", lambda it: [(it.seq,)]),
+    PutEntity: (
         "INSERT OR REPLACE INTO entities (id, present, state, created, updated, senders) VALUES (?,?,?,?,?,?)",
         lambda it: [_entity_row(it.entity)],
     ),

@@ -5,6 +5,7 @@ from typing import Any
 
 from durablegraph.host.hub import commands as c
 from durablegraph.host.hub import events, failures
+from durablegraph.host.hub.changes import ClearHistory, DropInstance, DropMessagesOf, PutInstance, TouchInstance
 from durablegraph.host.hub.events import Event, Members
 from durablegraph.host.hub.failures import Failure
 from durablegraph.host.hub.rewinding import rewound
@@ -30,7 +31,7 @@ def start(work: Work, command: c.Start) -> None:
         history=[],
     )
     work.state.instances[instance.id] = instance
-    work.change(c.DropMessagesOf(instance.id), c.ClearHistory(instance.id), c.PutInstance(instance))
+    work.change(DropMessagesOf(instance.id), ClearHistory(instance.id), PutInstance(instance))
     work.tell(instance.id, execution_started(work, instance, None if parent else command.generation))
     work.ask(c.Changed(instance.id))
 
@@ -76,7 +77,7 @@ def terminate(work: Work, command: c.Terminate) -> None:
         work.tell(instance.id, events.execution_terminated(work.now, command.reason))
         return
     instance.status, instance.output, instance.updated = RuntimeStatus.TERMINATED, command.reason, work.now
-    work.change(c.TouchInstance(instance))
+    work.change(TouchInstance(instance))
     work.ask(c.Changed(instance.id))
 
 
@@ -87,7 +88,7 @@ def rewind(work: Work, instance_id: str, reason: str | None) -> None:
         return
     history, children = rewound(instance.history)
     instance.status, instance.updated = RuntimeStatus.RUNNING, work.now
-    work.change(c.TouchInstance(instance))
+    work.change(TouchInstance(instance))
     work.rewrite(instance, history)
     work.ask(c.Changed(instance_id))
     known = (work.state.instances.get(child) for child in children)
@@ -101,7 +102,7 @@ def rewind(work: Work, instance_id: str, reason: str | None) -> None:
 def purge(work: Work, instance_id: str) -> None:
     """Forgets an instance."""
     work.state.instances.pop(instance_id, None)
-    work.change(c.DropInstance(instance_id))
+    work.change(DropInstance(instance_id))
     work.ask(c.Changed(instance_id))
 
 
@@ -136,5 +137,5 @@ def _report(work: Work, instance: Instance, make: Callable[..., Event], value: A
 def _settle(work: Work, instance: Instance) -> None:
     instance.inbox.clear()
     instance.fresh = False
-    work.change(c.DropMessagesOf(instance.id), c.TouchInstance(instance))
+    work.change(DropMessagesOf(instance.id), TouchInstance(instance))
     work.ask(c.Changed(instance.id))

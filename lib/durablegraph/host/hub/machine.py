@@ -12,6 +12,7 @@ from typing import Any
 
 from durablegraph.host.hub import commands as c
 from durablegraph.host.hub import entity_desk, events, lifecycle, scheduling, turning
+from durablegraph.host.hub.changes import DropActivity
 from durablegraph.host.hub.functions import Functions
 from durablegraph.host.hub.options import DurableOptions
 from durablegraph.host.hub.state import ActivityTask, HubState
@@ -70,7 +71,7 @@ class Machine:
                 work.ask(c.RunActivity(task))
             else:
                 del self.state.activities[task.seq]
-                work.change(c.DropActivity(task.seq))
+                work.change(DropActivity(task.seq))
         return work.step
 
     def _is_awaited(self, task: ActivityTask) -> bool:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from durablegraph.host.hub import commands as c
 from durablegraph.host.hub import entities, entity_desk, events, failures, lifecycle, newtonsoft
 from durablegraph.host.hub.actions import ActionType, action_type
+from durablegraph.host.hub.changes import DropActivity, PutActivity
 from durablegraph.host.hub.determinism import Operation
 from durablegraph.host.hub.events import Event, EventType
 from durablegraph.host.hub.state import ActivityTask, Instance, Message, Parent
@@ -33,7 +34,7 @@ def activity_ended(work: Work, command: c.ActivityEnded) -> None:
     task = work.state.activities.pop(command.seq, None)
     if task is None:
         return
-    work.change(c.DropActivity(command.seq))
+    work.change(DropActivity(command.seq))
     if command.failure is not None:
         told = events.task_failed(work.now, task.task_id, command.failure)
     else:
@@ -55,7 +56,7 @@ def _activity(work: Work, instance: Instance, operation: Operation) -> Event:
     given = newtonsoft.dumps(http) if http is not None else str(action.get("input") or "null")
     task = ActivityTask(work.state.next_seq(), instance.id, instance.execution_id, operation.id, operation.name, given)
     work.state.activities[task.seq] = task
-    work.change(c.PutActivity(task))
+    work.change(PutActivity(task))
     work.ask(c.RunActivity(task))
     stored = f"[{newtonsoft.quote(given)}]" if work.options.store_inputs else None
     return events.task_scheduled(work.now, operation.id, operation.name, stored)

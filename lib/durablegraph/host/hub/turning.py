@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from durablegraph.host.hub import commands as c
 from durablegraph.host.hub import events, lifecycle, scheduling, turns
+from durablegraph.host.hub.changes import ClearHistory, DropMessages, DropMessagesOf, PutInstance, TouchInstance
 from durablegraph.host.hub.events import Event, EventType
 from durablegraph.host.hub.state import Instance, RuntimeStatus, Turn
 from durablegraph.host.hub.work import Work
@@ -93,7 +94,7 @@ def _record(work: Work, instance: Instance, turn: Turn, verdict: turns.Verdict) 
         work.announce(instance)
     if before is not verdict.status:
         work.ask(c.Changed(instance.id))
-    work.change(c.TouchInstance(instance))
+    work.change(TouchInstance(instance))
 
 
 def _continue_as_new(work: Work, instance: Instance, verdict: turns.Verdict) -> None:
@@ -105,7 +106,7 @@ def _continue_as_new(work: Work, instance: Instance, verdict: turns.Verdict) -> 
     instance.inbox.clear()
     instance.inbox.extend(kept)
     instance.history = []
-    work.change(c.DropMessagesOf(instance.id, old), c.PutInstance(instance), c.ClearHistory(instance.id))
+    work.change(DropMessagesOf(instance.id, old), PutInstance(instance), ClearHistory(instance.id))
     begun = lifecycle.execution_started(work, instance, None)
     carried = (item.played() for item in verdict.carried)
     work.append(instance, [events.turn_started(work.now), begun, *carried, events.turn_completed(work.now)])
@@ -113,8 +114,8 @@ def _continue_as_new(work: Work, instance: Instance, verdict: turns.Verdict) -> 
     work.announce(instance)
 
 
-def _consumed(turn: Turn) -> c.DropMessages:
-    return c.DropMessages(tuple(message.seq for message in turn.messages))
+def _consumed(turn: Turn) -> DropMessages:
+    return DropMessages(tuple(message.seq for message in turn.messages))
 
 
 def _shown(item: Event) -> Event:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from durablegraph.host.hub import commands as c
+from durablegraph.host.hub.changes import AppendHistory, Change, ClearHistory, PutEntity, PutMessage
 from durablegraph.host.hub.events import Event, EventType
 from durablegraph.host.hub.functions import Functions
 from durablegraph.host.hub.options import DurableOptions, VersionFailure
@@ -24,7 +25,7 @@ class Work:
     now: datetime
     step: c.Step
 
-    def change(self, *changes: c.Change) -> None:
+    def change(self, *changes: Change) -> None:
         """Notes what must be stored."""
         self.step.changes.extend(changes)
 
@@ -45,7 +46,7 @@ class Work:
         if not instance.started and event.type != EventType.EXECUTION_STARTED and not self.takes(instance):
             return
         message = Message(self.state.next_seq(), target, execution_id, event)
-        self.change(c.PutMessage(message))
+        self.change(PutMessage(message))
         self.deliver(message)
 
     def deliver(self, message: Message) -> None:
@@ -60,7 +61,7 @@ class Work:
 
     def deliver_at(self, message: Message, due: datetime) -> None:
         """Keeps a message until a moment."""
-        self.change(c.PutMessage(message))
+        self.change(PutMessage(message))
         heapq.heappush(self.state.timers, (due, message.seq, message))
 
     def announce(self, instance: Instance) -> None:
@@ -81,13 +82,13 @@ class Work:
         """An entity, made on first use."""
         if entity_id not in self.state.entities:
             self.state.entities[entity_id] = Entity(entity_id, created=self.now, updated=self.now)
-            self.change(c.PutEntity(self.state.entities[entity_id]))
+            self.change(PutEntity(self.state.entities[entity_id]))
         return self.state.entities[entity_id]
 
     def append(self, instance: Instance, new: list[Event]) -> None:
         """Adds events to an instance's history."""
         history = instance.history if instance.history is not None else []
-        self.change(c.AppendHistory(instance.id, len(history), tuple(item.text for item in new)))
+        self.change(AppendHistory(instance.id, len(history), tuple(item.text for item in new)))
         history.extend(new)
         instance.history = history
 
@@ -95,6 +96,6 @@ class Work:
         """Replaces an instance's history."""
         instance.history = history
         self.change(
-            c.ClearHistory(instance.id),
-            c.AppendHistory(instance.id, 0, tuple(item.text for item in history)),
+            ClearHistory(instance.id),
+            AppendHistory(instance.id, 0, tuple(item.text for item in history)),
         )
