@@ -43,8 +43,9 @@ def of_graph(url: str, steps: int) -> float:
     """Super-steps a second of one durable run of the counting graph."""
     with httpx.Client(base_url=url + "/api", timeout=300) as api:
         run = api.post("/graphs/loop/runs", json={"input": {"n": 0, "until": steps}}).json()["id"]
-        while (shown := api.get(f"/runs/{run}", params={"wait": 100}).json())["status"] != "completed":
+        while (shown := api.get(f"/runs/{run}", params={"wait": 100}).json())["status"] in {"pending", "running"}:
             pass
+        assert shown["status"] == "completed", shown["error"]
         lasted = datetime.fromisoformat(shown["updated_at"]) - datetime.fromisoformat(shown["created_at"])
         return steps / lasted.total_seconds()  # by the run's own record: `wait` looks twice a second
 
