@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.drive import free_port
 from tests.support.embedded import RunningHost
 from tests.unit.docs.pages import DOCS, ROOT, Block, blocks
 
@@ -90,12 +90,6 @@ def agrees(shown: Any, printed: Any) -> bool:
         case str(), str() if "…" in shown:
             return re.fullmatch(".*".join(map(re.escape, shown.split("…"))), printed, re.DOTALL) is not None
     return bool(shown == printed)
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
 
 
 def test_the_tutorial_works_as_printed(reader: Reader) -> None:

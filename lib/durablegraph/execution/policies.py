@@ -12,14 +12,13 @@ from durablegraph.model.fan_out import FanOutPolicy, When
 from durablegraph.model.records import RunRequest
 from durablegraph.settings import Settings
 
+_NONE: Final = FanOutPolicy()
+
 
 def policy_of(settings: Settings, loaded: LoadedGraph, request: RunRequest) -> FanOutPolicy:
     """The policy, nothing of it left open."""
     usual = _policy(settings.fan_out, settings.fan_out_width, settings.fan_out_failures)
     return (request.fan_out or _NONE).over((loaded.fan_out or _NONE).over(usual))
-
-
-_NONE: Final = FanOutPolicy()
 
 
 @cache

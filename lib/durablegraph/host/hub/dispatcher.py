@@ -136,8 +136,9 @@ class Dispatcher:
         for _, done in group:
             if done is not None and not done.done():
                 done.set_result(None)
-        self._wake_watchers(steps)
-        self._forget_ended(steps)
+        changed = {effect.instance_id for step in steps for effect in step.effects if isinstance(effect, c.Changed)}
+        self._wake_watchers(changed)
+        self._forget_ended(changed)
         self._set_timer()
         if self._is_idle():
             self._idle.set()
@@ -205,11 +206,10 @@ class Dispatcher:
             ):
                 self._load_failed(item.members["InstanceId"])
 
-    def _forget_ended(self, steps: list[c.Step]) -> None:
+    def _forget_ended(self, changed: set[str]) -> None:
         """Ended instances leave memory, and histories that nobody needs soon."""
         instances = self.machine.state.instances
-        touched = {effect.instance_id for step in steps for effect in step.effects if isinstance(effect, c.Changed)}
-        for instance_id in touched:
+        for instance_id in changed:
             instance = instances.get(instance_id)
             if instance is not None and instance.status.ended and not instance.inbox:
                 del instances[instance_id]
@@ -235,12 +235,11 @@ class Dispatcher:
                     assert_never(effect)
         self._fill_activities()
 
-    def _wake_watchers(self, steps: list[c.Step]) -> None:
-        for effect in (effect for step in steps for effect in step.effects):
-            if isinstance(effect, c.Changed):
-                for waiting in self._watchers.pop(effect.instance_id, []):
-                    if not waiting.done():
-                        waiting.set_result(None)
+    def _wake_watchers(self, changed: set[str]) -> None:
+        for instance_id in changed:
+            for waiting in self._watchers.pop(instance_id, []):
+                if not waiting.done():
+                    waiting.set_result(None)
 
     def _has_room(self, lane: _Lane) -> bool:
         return not self._draining and lane.busy < lane.room
