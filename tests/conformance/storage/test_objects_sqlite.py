@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -324,19 +325,26 @@ async def test_a_file_of_the_version_before_notes_opens_with_all_it_has(tmp_path
 async def test_a_full_disk_is_a_transient_error_and_the_store_goes_on(store: SqliteObjectStore) -> None:
     await store.put("kept", b"1")
 
+    begun, together = threading.Event(), threading.Event()
+
     def fill(connection: sqlite3.Connection) -> None:
         (pages,) = connection.execute("PRAGMA page_count").fetchone()
         connection.execute(f"PRAGMA max_page_count = {pages + 2}")
+        begun.set()
+        assert together.wait(10)
 
-    await store._writer.run(fill)
-    results = await asyncio.gather(
-        *(store.put(f"big/{number}", b"x" * 100_000) for number in range(5)), return_exceptions=True
-    )
-    assert any(isinstance(result, TransientError) for result in results)
-    for number, result in enumerate(results):  # one that comes late finds a new connection, without the limit
-        assert (await store.get(f"big/{number}") is None) == isinstance(result, TransientError)
-    assert await store.get("kept") is not None
-    await store.put("small", b"x")
+    filling = asyncio.create_task(store._writer.run(fill))
+    assert await asyncio.to_thread(begun.wait, 10)
+    puts = [asyncio.create_task(store.put(f"big/{number}", b"x" * 100_000)) for number in range(5)]
+    await asyncio.sleep(0)
+    together.set()  # one that came later would find a new connection, without the limit
+    await filling
+    results = await asyncio.gather(*puts, return_exceptions=True)
+    assert all(isinstance(result, TransientError) for result in results)
+    assert [entry.key async for entry in store.list("")] == ["kept"]
+    stored = await store.get("kept")
+    assert stored is not None
+    await store.put("small", b"x")  # a new connection was opened, without the limit
 
 
 async def test_a_power_safe_store_flushes_every_commit(tmp_path: Path) -> None:
