@@ -3,19 +3,16 @@
 One run of 10,000 super-steps (100,000 take about ten minutes a mode on a quiet machine), once with all its checkpoints
 kept and once with `DURABLEGRAPH_KEEP_LAST=20`: the last thousand super-steps against the first. Twice a second the
 benchmark reads the hub's file (where the run is, how long its history), the store's file (bytes of all keys and values)
-and /proc (processor time and memory of host and worker); it sends no request meanwhile. Whatever else the machine does
-is in the wall's figures, so the goal is judged by processor time. That depends on the other work, too, if less; so
-a new run of a thousand super-steps follows at once, in the same host, and the last thousand is judged by it as well.
+and /proc (processor time and memory of host and worker); it sends no request meanwhile. A machine that others use too
+changes its speed from minute to minute, processor time included, so the goal for time is judged otherwise: at its end
+the run takes turns of some seconds with new runs in the same host, each suspended or ended while the other goes on.
 """
 
 import json
-import os
-import sqlite3
 import statistics
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -23,9 +20,9 @@ from pathlib import Path
 
 import httpx
 
-from benchmarks.processes import processes, usage
 from benchmarks.report import Lines, Report
 from benchmarks.serving import host
+from benchmarks.watch import Look, Watch, at, greatest, per_step
 
 GOAL = 1.1
 LARGEST_KB = 64
@@ -33,68 +30,12 @@ PART = 1000
 """Super-steps whose cost is compared."""
 WARM = 300
 """Super-steps of a run before, so that what is loaded once is not counted."""
-LOOK_SECONDS = 0.5
+ROUNDS, TURN, AFRESH = 11, 500, 50
+"""Times that the long run and a new one take turns, for so many super-steps each, after some that are not counted."""
 POINTS = 50
 TRACED = 1000
 KEPT = "all kept"
 MODES: dict[str, dict[str, str]] = {KEPT: {}, "keep_last 20": {"DURABLEGRAPH_KEEP_LAST": "20"}}
-_STORED = "SELECT SUM(LENGTH(key) + LENGTH(data) + COALESCE(LENGTH(note), 0)) FROM durablegraph_objects"
-_HISTORY = "SELECT COALESCE(SUM(LENGTH(CAST(text AS BLOB))), 0) FROM history WHERE instance = ?"
-_INSTANCE = "SELECT status, custom_status FROM instances WHERE id = ?"
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """What was seen at one moment of the run; times in seconds, memory in MB, the others in bytes."""
-
-    step: int
-    wall: float
-    host: float
-    worker: float
-    host_memory: float
-    worker_memory: float
-    stored: int
-    history: int
-    load: float
-    """The machine's, of the last minute."""
-
-
-Figure = Callable[[Look], float]
-
-
-class Watch:
-    """Looks at one run from outside, by the files of its host and by /proc."""
-
-    def __init__(self, url: str, state: Path, run: str) -> None:
-        self._pids = processes(url)
-        self._run = run
-        (hub,) = state.glob("hub-*.db")
-        self._hub = sqlite3.connect(f"file:{hub}?mode=ro", uri=True, isolation_level=None)
-        self._objects = sqlite3.connect(f"file:{state / 'objects.db'}?mode=ro", uri=True, isolation_level=None)
-
-    def looks(self) -> Iterator[Look]:
-        """Look until the run has ended."""
-        ended = False
-        while not ended:
-            found = self._hub.execute(_INSTANCE, (self._run,)).fetchone()
-            ended = found is not None and found[0] not in {"Pending", "Running"}
-            if found is not None and found[1]:
-                yield self._look(json.loads(found[1])["step"] or 0)
-            time.sleep(LOOK_SECONDS)
-
-    def _look(self, step: int) -> Look:
-        host_used, worker_used = (usage(pid) for pid in self._pids)
-        return Look(
-            step=step,
-            wall=time.perf_counter(),
-            host=host_used.seconds,
-            worker=worker_used.seconds,
-            host_memory=host_used.megabytes,
-            worker_memory=worker_used.megabytes,
-            stored=self._objects.execute(_STORED).fetchone()[0],
-            history=self._hub.execute(_HISTORY, (self._run,)).fetchone()[0],
-            load=os.getloadavg()[0],
-        )
 
 
 def run_to_end(url: str, steps: int) -> str:
@@ -113,42 +54,34 @@ def ended(url: str, run: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """The looks at the long run, and at a run of a thousand super-steps right after it."""
+    """The looks at the long run, and how it and new runs took turns at its end: processor ms a super-step of each."""
 
     looks: list[Look]
-    after: list[Look]
+    turns: list[tuple[float, float]]
 
 
 def watched(steps: int, environment: dict[str, str]) -> Watched:
     """What was seen of a run of so many super-steps."""
     with tempfile.TemporaryDirectory() as folder, host("loop", "--state", folder, ours=True, **environment) as url:
-
-        def looks(count: int) -> list[Look]:
-            run = run_to_end(url, count)
-            seen = list(Watch(url, Path(folder), run).looks())
-            ended(url, run)
-            return seen
-
         ended(url, run_to_end(url, WARM))
-        return Watched(looks(steps), looks(PART))
+        watch = Watch(url, Path(folder))
+        run = run_to_end(url, steps + ROUNDS * 3 * TURN)
+        looks = list(watch.looks(run, steps))
+        return Watched(looks, [by_turns(url, watch, run) for _ in range(ROUNDS)])
 
 
-def at(looks: list[Look], step: int, of: Figure) -> float:
-    """A figure when the run was at `step`, between the looks before and after by proportion."""
-    after = next((i for i, look in enumerate(looks) if look.step >= step and i), len(looks) - 1)
-    a, b = looks[after - 1], looks[after]
-    share = (step - a.step) / (b.step - a.step) if b.step > a.step else 1
-    return of(a) + (of(b) - of(a)) * share
-
-
-def per_step(looks: list[Look], first: int, last: int, of: Figure) -> float:
-    """How much a figure grew a super-step from one super-step to another."""
-    return (at(looks, last, of) - at(looks, first, of)) / (last - first)
-
-
-def greatest(looks: list[Look], first: int, last: int, of: Figure) -> float:
-    """The greatest value of a figure between two super-steps."""
-    return max(of(look) for look in looks if first <= look.step <= last)
+def by_turns(url: str, watch: Watch, run: str) -> tuple[float, float]:
+    """Processor ms a super-step of a run, and then, while that is suspended, of a new one."""
+    instance = f"{url}/runtime/webhooks/durabletask/instances/{run}"
+    long = watch.processor_time(run, AFRESH, TURN)
+    httpx.post(f"{instance}/suspend").raise_for_status()
+    watch.await_status(run, "Suspended")
+    other = run_to_end(url, AFRESH + 2 * TURN)
+    new = watch.processor_time(other, AFRESH, TURN)
+    ended(url, other)
+    httpx.post(f"{instance}/resume").raise_for_status()
+    watch.await_status(run, "Running")
+    return long, new
 
 
 def largest_request(steps: int) -> int:
@@ -184,9 +117,8 @@ def tell_mode(report: Report, mode: str, found: Watched, steps: int) -> None:
 
     grew, top = partial(per_step, looks), partial(greatest, looks)
     row("ms a super-step", lambda a, b: grew(a, b, lambda look: look.wall * 1000), 2)
-    spent = row("processor ms a super-step", lambda a, b: grew(a, b, processor), 2)
-    report.goal(f"{mode}: processor time a super-step, last thousand against the first", spent, GOAL, unit=" x")
-    tell_after(report, mode, found, steps)
+    row("processor ms a super-step", lambda a, b: grew(a, b, processor), 2)
+    tell_turns(report, mode, found.turns)
     if mode == KEPT:
         each = row("stored bytes a super-step", lambda a, b: grew(a, b, lambda look: look.stored), 0)
         report.goal(f"{mode}: stored bytes a super-step, last thousand against the first", each, GOAL, unit=" x")
@@ -203,16 +135,13 @@ def tell_mode(report: Report, mode: str, found: Watched, steps: int) -> None:
     report.notes.append(f"{mode}: {looks[-1].wall - looks[0].wall:.0f} s in all, load average {load:.1f} meanwhile")
 
 
-def tell_after(report: Report, mode: str, found: Watched, steps: int) -> None:
-    """The last thousand super-steps against the first thousand of the run that followed."""
-    for name, of in (("processor ms a super-step", processor), ("ms a super-step", lambda look: look.wall * 1000)):
-        after, last = per_step(found.after, 0, PART, of), per_step(found.looks, steps - PART, steps, of)
-        report.row(
-            f"{mode}: {name}, against a new run right after", f"{after:.2f}", f"{last:.2f}", f"{last / after:.2f}"
-        )
-        if of is processor:
-            text = f"{mode}: processor time a super-step, last thousand against the first of a new run right after"
-            report.goal(text, last / after, GOAL, unit=" x")
+def tell_turns(report: Report, mode: str, turns: list[tuple[float, float]]) -> None:
+    """The end of the run against new runs, by turns."""
+    name = f"{mode}: processor ms a super-step, new runs and the end of the long one by turns"
+    last, new = (statistics.median(each) for each in zip(*turns, strict=True))
+    ratio = statistics.median(long / other for long, other in turns)
+    report.row(name, f"{new:.2f}", f"{last:.2f}", f"{ratio:.2f}")
+    report.goal(f"{mode}: processor time a super-step, the end of the run against new runs", ratio, GOAL, unit=" x")
 
 
 def plots(found: dict[str, list[Look]], steps: int) -> list[Lines]:
