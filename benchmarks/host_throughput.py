@@ -14,13 +14,12 @@ from datetime import datetime
 from pathlib import Path
 
 import httpx
-from durabletask import client, worker
-from durabletask.testing import create_test_backend
+from durabletask.client import TaskHubGrpcClient
 from langgraph.checkpoint.sqlite import SqliteSaver
 
-from benchmarks.peers import QUIET
+from benchmarks.in_memory import completed, durabletask_in_memory
 from benchmarks.report import Report, spread
-from benchmarks.serving import free_port, host
+from benchmarks.serving import host
 
 CHAIN, CUT, RUNS, STEPS = 1_000, 20, 50, 20
 JSON = {"content-type": "application/json"}
@@ -76,32 +75,25 @@ def chain(context, asked):  # noqa: ANN001, ANN201 -- durabletask's own untyped 
     return "done"
 
 
-def of_durabletask(address: str, runs: int, steps: int) -> float:
+def of_durabletask(hub: TaskHubGrpcClient, runs: int, steps: int) -> float:
     """Steps a second of durabletask's own worker on its in-memory backend."""
-    hub = client.TaskHubGrpcClient(host_address=address, logger=QUIET)
     began = time.perf_counter()
     ids = [hub.schedule_new_orchestration(chain, input={"steps": steps, "cut": CUT}) for _ in range(runs)]
     for one in ids:
-        hub.wait_for_orchestration_completion(one, timeout=300)
+        completed(hub, one)
     return runs * steps / (time.perf_counter() - began)
 
 
 def main(rounds: int) -> int:
     """Print and keep the table; the result is how many goals were missed."""
     report = Report("host_throughput", "What the embedded host costs a step", ("steps a second", "ms a step"))
-    port = free_port()
-    address = f"localhost:{port}"
-    backend = create_test_backend(port=port, max_history_size=1_000_000)
-    peer = worker.TaskHubGrpcWorker(host_address=address, logger=QUIET)
-    with peer, host("chain") as plain_host, host("loop", ours=True) as ours:
-        peer.add_orchestrator(chain)
-        peer.add_activity(nothing)
-        peer.start()
+    peer = durabletask_in_memory(chain, nothing)
+    with peer as hub, host("chain") as plain_host, host("loop", ours=True) as ours:
         cases: dict[str, Callable[[], float]] = {
             f"embedded host, 1 chain of {CHAIN}": lambda: of_host(plain_host, 1, CHAIN),
-            f"durabletask in memory, 1 chain of {CHAIN}": lambda: of_durabletask(address, 1, CHAIN),
+            f"durabletask in memory, 1 chain of {CHAIN}": lambda: of_durabletask(hub, 1, CHAIN),
             f"embedded host, {RUNS} chains of {STEPS}": lambda: of_host(plain_host, RUNS, STEPS),
-            f"durabletask in memory, {RUNS} chains of {STEPS}": lambda: of_durabletask(address, RUNS, STEPS),
+            f"durabletask in memory, {RUNS} chains of {STEPS}": lambda: of_durabletask(hub, RUNS, STEPS),
             f"durable run of a graph, {CHAIN} super-steps": lambda: of_graph(ours, CHAIN),
             f"plain invoke on SqliteSaver, {CHAIN} super-steps": lambda: of_plain(CHAIN),
         }
@@ -109,7 +101,6 @@ def main(rounds: int) -> int:
         for _ in range(rounds):
             for name, run in cases.items():
                 found[name].append(run())
-    backend.stop()
     for name, rates in found.items():
         report.row(name, spread(rates, 0), f"{1000 / statistics.median(rates):.2f}")
     report.notes.append(f"medians and ranges of {rounds} interleaved rounds; activities that do nothing")

@@ -12,14 +12,13 @@ import time
 from collections.abc import Callable, Iterator
 
 from dbos import DBOS
-from durabletask import client, worker
-from durabletask.testing import create_test_backend
 
 from benchmarks.apps.loop.loop import step
 from benchmarks.host_throughput import of_graph, of_plain
-from benchmarks.peers import QUIET, dbos_on_sqlite
+from benchmarks.in_memory import completed, durabletask_in_memory
+from benchmarks.peers import dbos_on_sqlite
 from benchmarks.report import Report, spread
-from benchmarks.serving import free_port, host
+from benchmarks.serving import host
 
 CUT = 20
 OURS = "durablegraph"
@@ -46,25 +45,14 @@ def loop(context, state):  # noqa: ANN001, ANN201 -- durabletask's own untyped p
 @contextlib.contextmanager
 def durabletask_case(steps: int) -> Iterator[Case]:
     """Milliseconds a super-step on durabletask's in-memory backend."""
-    port = free_port()
-    address = f"localhost:{port}"
-    backend = create_test_backend(port=port, max_history_size=1_000_000)
-    hub = client.TaskHubGrpcClient(host_address=address, logger=QUIET)
+    with durabletask_in_memory(loop, node) as hub:
 
-    def run() -> float:
-        began = time.perf_counter()
-        instance = hub.schedule_new_orchestration(loop, input={"n": 0, "until": steps})
-        done = hub.wait_for_orchestration_completion(instance, timeout=600)
-        assert done is not None
-        assert done.runtime_status is client.OrchestrationStatus.COMPLETED, done
-        return (time.perf_counter() - began) / steps * 1000
+        def run() -> float:
+            began = time.perf_counter()
+            completed(hub, hub.schedule_new_orchestration(loop, input={"n": 0, "until": steps}))
+            return (time.perf_counter() - began) / steps * 1000
 
-    with worker.TaskHubGrpcWorker(host_address=address, logger=QUIET) as peer:
-        peer.add_orchestrator(loop)
-        peer.add_activity(node)
-        peer.start()
         yield run
-    backend.stop()
 
 
 @contextlib.contextmanager

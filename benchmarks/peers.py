@@ -5,7 +5,6 @@ Each is driven as its own documentation says, with its state on the local disk, 
 
 import contextlib
 import json
-import logging
 import os
 import shutil
 import subprocess
@@ -24,9 +23,6 @@ from benchmarks.serving import APPS, ROOT, free_port, host
 Run = Callable[[], None]
 RESTATE = "@restatedev/restate-server@1.7.12"
 _CLIENTS = threading.local()
-QUIET = logging.getLogger("benchmarks.durabletask")
-"""For durabletask, which else tells the console of every turn: that would slow down what is measured."""
-QUIET.setLevel(logging.ERROR)
 
 
 def client(url: str, **more: object) -> httpx.Client:

@@ -5,13 +5,14 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import httpx
+
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 START_SECONDS = 90
@@ -37,7 +38,7 @@ class AppHost:
         self.app = app
         self.notes = app.parent / "notes.ndjson"
         self.log = app.parent / "host.log"
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._environment = {
             **os.environ,
@@ -91,9 +92,3 @@ class AppHost:
     def last_words(self) -> str:
         """The end of what the host has written."""
         return self.log.read_text(errors="replace")[-3000:] if self.log.exists() else ""
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

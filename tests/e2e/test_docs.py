@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.drive import free_port
 from tests.support.embedded import RunningHost
+from tests.support.ports import free_port
 from tests.unit.docs.pages import DOCS, ROOT, Block, blocks
 
 SETUP = ("make ", "git ", "pip ", "python -m venv")

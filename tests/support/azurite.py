@@ -1,7 +1,6 @@
 """Azurite for tests: installed once from npm into tests/.azurite, one in-memory emulator for each test process."""
 
 import shutil
-import socket
 import sqlite3
 import subprocess
 import threading
@@ -10,6 +9,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+
+from tests.support.ports import free_port
 
 _HERE = Path(__file__).resolve().parent.parent
 _HOME = _HERE / ".azurite"
@@ -51,7 +52,7 @@ def install() -> None:
 @contextmanager
 def running(folder: Path | None = None) -> Iterator[str]:
     """An Azurite of one's own, in memory unless a folder is given; yields its connection string."""
-    port = _free_port()
+    port = free_port()
     command = ["node", str(_PINS / "serve.js"), str(_HOME), str(port), *([str(folder)] if folder else [])]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -83,13 +84,6 @@ def _wait_until_ready(server: subprocess.Popen[str]) -> None:
             return
     timer.cancel()
     pytest.fail(f"Azurite did not start:\n{''.join(said)}")
-
-
-def _free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextmanager

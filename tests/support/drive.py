@@ -10,7 +10,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -25,6 +24,7 @@ import httpx
 from durablegraph.graphs.jsonable import jsonable
 from tests.support.catalogue_graphs.case import Case
 from tests.support.plain import CheckpointFacts, PlainRun, without_chance
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 CRASH_HOOK = ROOT / "tests" / "support" / "crash_hook"
@@ -60,22 +60,6 @@ def until(look: Callable[[], Any], seconds: float = 30) -> Any:
             return found
         time.sleep(0.1)
     raise AssertionError("did not come about")
-
-
-HELD: list[socket.socket] = []
-
-
-def free_port() -> int:
-    """A port that nobody else is given while this process lives: a host that dies and starts again finds it free.
-
-    Of two sockets that allow it (SO_REUSEADDR), one may listen where the other is only bound; whoever asks for any free
-    port does not get such a one. Two hosts that started at once were given the same port, once in some thousand times.
-    """
-    held = socket.socket()
-    held.bind(("127.0.0.1", 0))
-    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    HELD.append(held)
-    return int(held.getsockname()[1])
 
 
 class Life(Protocol):

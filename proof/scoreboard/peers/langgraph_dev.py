@@ -18,8 +18,9 @@ from langgraph_sdk.errors import BadRequestError
 from proof.scoreboard.judging import Seen
 from proof.scoreboard.peers import Peer
 from tests.support.catalogue import Case
-from tests.support.drive import ROOT, free_port, make_app
+from tests.support.drive import ROOT, make_app
 from tests.support.plain import executions
+from tests.support.ports import free_port
 
 START_SECONDS = 180
 QUIET = {"LANGSMITH_TRACING": "false", "LANGGRAPH_CLI_NO_ANALYTICS": "1", "LOG_LEVEL": "WARNING"}

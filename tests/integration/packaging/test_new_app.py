@@ -11,7 +11,7 @@ import pytest
 
 from durablegraph.errors import ConfigurationError
 from durablegraph.new_app import PARTS, begin, template
-from tests.support.drive import free_port
+from tests.support.ports import free_port
 
 TEST = """
 import sys
