@@ -59,14 +59,11 @@ async def within(
         await work
         return True
     task = asyncio.create_task(work)
-    asking = asyncio.create_task(_ask(budget, ask))
     try:
-        await _until(task, budget, budget.hard)
+        await _until(task, _passed(budget, ask))
     except asyncio.CancelledError:
         await _stop(budget, task, stopping)
         raise
-    finally:
-        asking.cancel()
     if not task.done():
         await _stop(budget, task, stopping)
     if not task.done() or task.cancelled():
@@ -75,14 +72,15 @@ async def within(
     return True
 
 
-async def _ask(budget: TimeBudget, ask: Callable[[], None]) -> None:
+async def _passed(budget: TimeBudget, ask: Callable[[], None]) -> None:
     await budget.sleep(budget.soft)
     ask()
+    await budget.sleep(budget.hard - budget.soft)
 
 
-async def _until(task: asyncio.Task[None], budget: TimeBudget, seconds: float) -> None:
-    """Wait until the task is done, for as many seconds at most."""
-    waiting = asyncio.ensure_future(budget.sleep(seconds))
+async def _until(task: asyncio.Task[None], passed: Awaitable[None]) -> None:
+    """Wait until the task is done, or the time has passed."""
+    waiting = asyncio.ensure_future(passed)
     try:
         await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -93,4 +91,4 @@ async def _stop(budget: TimeBudget, task: asyncio.Task[None], stopping: Callable
     if not task.done():
         stopping()
         task.cancel()
-        await _until(task, budget, GRACE)
+        await _until(task, budget.sleep(GRACE))
