@@ -12,6 +12,8 @@ class Hours:
 
     async def sleep(self, seconds: float) -> None:
         """Return when as many seconds have passed."""
+        if seconds <= 0:
+            return
         until: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._sleeping.append((self.now + seconds, until))
         await until

@@ -111,18 +111,20 @@ async def _concerns(services: Services, record: RunRecord, cursor: Cursor) -> bo
 async def _step(services: Services, record: RunRecord, due: Due, now: Clock, *, fanned: str | None) -> Decision:
     """Execute a super-step; `fanned` says of one whose tasks were executed apart how many of them must succeed."""
     at = due.at if fanned is None and due.wait is None else None
-    async with services.sticky.place(record.run_id, at) as place:
-        try:
-            decision = await _stepped(services, record, due, now, fanned=fanned, place=place)
-        except CutShort as cut:
-            return await _cut_short(services, record, due, cut, now)
-        except NodeFailed as error:
-            return await _failed(services, record, due, _failure(error, error.type, error.node), now)
-        except (RunError, ConfigurationError) as error:
-            return await _failed(services, record, due, _failure(error, type(error.__cause__ or error).__name__), now)
-        if isinstance(decision, Advance):
-            place.at = decision.cursor
+    place = await services.sticky.take(record.run_id, at)
+    try:
+        decision = await _stepped(services, record, due, now, fanned=fanned, place=place)
+    except CutShort as cut:
+        return await _cut_short(services, record, due, cut, now)
+    except NodeFailed as error:
+        return await _failed(services, record, due, _failure(error, error.type, error.node), now)
+    except (RunError, ConfigurationError) as error:
+        return await _failed(services, record, due, _failure(error, type(error.__cause__ or error).__name__), now)
+    else:
+        place.at = decision.cursor if isinstance(decision, Advance) else None
         return decision
+    finally:
+        await services.sticky.give_back(record.run_id, place)
 
 
 async def _stepped(

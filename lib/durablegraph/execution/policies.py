@@ -3,7 +3,6 @@
 from dataclasses import replace
 from datetime import datetime
 from functools import cache
-from typing import Final
 
 from durablegraph.graphs.contract import StepRequest
 from durablegraph.graphs.paces import Paces
@@ -12,17 +11,17 @@ from durablegraph.model.fan_out import FanOutPolicy, When
 from durablegraph.model.records import RunRequest
 from durablegraph.settings import Settings
 
-_NONE: Final = FanOutPolicy()
-
 
 def policy_of(settings: Settings, loaded: LoadedGraph, request: RunRequest) -> FanOutPolicy:
     """The policy, nothing of it left open."""
-    usual = _policy(settings.fan_out, settings.fan_out_width, settings.fan_out_failures)
-    return (request.fan_out or _NONE).over((loaded.fan_out or _NONE).over(usual))
+    policy = _usual(settings.fan_out, settings.fan_out_width, settings.fan_out_failures)
+    for own in (loaded.fan_out, request.fan_out):
+        policy = own.over(policy) if own is not None else policy
+    return policy
 
 
 @cache
-def _policy(when: When, width: int, failures: str) -> FanOutPolicy:
+def _usual(when: When, width: int, failures: str) -> FanOutPolicy:
     return FanOutPolicy(when=when, width=width, failures=failures)
 
 

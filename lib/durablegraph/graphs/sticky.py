@@ -11,8 +11,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -57,22 +55,11 @@ class StickyLoops:
         """The runs whose loops are kept, the oldest first."""
         return tuple(self._kept)
 
-    @asynccontextmanager
-    async def place(self, run_id: str, at: Cursor | None) -> AsyncIterator[Place]:
+    async def take(self, run_id: str, at: Cursor | None) -> Place:
         """Where an activity begins that is to go on from `at`, None for one that starts from the store in any case.
 
-        Its loop is nobody else's until it ends: a second delivery meanwhile starts from the store.
+        Its loop is nobody else's until it is given back: a second delivery meanwhile starts from the store.
         """
-        found = await self._taken(run_id, at)
-        try:
-            yield found
-        finally:
-            if found.at is not None and found.step is not None and found.step.stands:
-                await self._keep(run_id, found)
-            else:
-                await _leave(found)
-
-    async def _taken(self, run_id: str, at: Cursor | None) -> Place:
         kept = self._kept.pop(run_id, None)
         if kept is None:
             return Place()
@@ -85,8 +72,10 @@ class StickyLoops:
         kept.place.at = None
         return kept.place
 
-    async def _keep(self, run_id: str, place: Place) -> None:
-        if run_id in self._kept:  # that of a delivery beside this one, and who can tell which is ahead
+    async def give_back(self, run_id: str, place: Place) -> None:
+        """Keep the loop of an activity that has ended, where it left it standing; else end it."""
+        beside = run_id in self._kept  # that of a delivery beside this one, and who can tell which is ahead
+        if beside or place.at is None or place.step is None or not place.step.stands:
             await _leave(place)
             return
         loop = asyncio.get_running_loop()

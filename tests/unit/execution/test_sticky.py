@@ -127,15 +127,14 @@ async def test_a_loop_that_was_overtaken_commits_nothing() -> None:
     here = services_for(loop(3))
     there = services_for(loop(3), objects=here.objects)
     first = await called(here, await started(here))
-    async with here.sticky.place("run", first.cursor) as place:  # a zombie that has taken its loop, and then is slow
-        assert place.step is not None
-        second = await called(there, after(first))
-        at = first.cursor
-        place.step.go_on(
-            StepRequest(thread_id="thread", run_id="run", kind="advance", expect=at.checkpoint, stop=at.stop)
-        )
-        with pytest.raises(ConcurrentWriterError):
-            await carried_out(place.step)
+    place = await here.sticky.take("run", first.cursor)  # a zombie that has taken its loop, and then is slow
+    assert place.step is not None
+    second = await called(there, after(first))
+    at = first.cursor
+    place.step.go_on(StepRequest(thread_id="thread", run_id="run", kind="advance", expect=at.checkpoint, stop=at.stop))
+    with pytest.raises(ConcurrentWriterError):
+        await carried_out(place.step)
+    await here.sticky.give_back("run", place)
     saver = there.saver_of(await there.graphs.load("g"))
     head = await saver.aget_tuple({"configurable": {"thread_id": "thread", "checkpoint_ns": ""}})
     assert head is not None

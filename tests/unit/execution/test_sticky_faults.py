@@ -32,7 +32,7 @@ def over_when(begun: asyncio.Event) -> TimeBudget:
 
     async def sleep(seconds: float) -> None:
         if seconds != GRACE:
-            await (begun if seconds == 2 else asyncio.Event()).wait()
+            await begun.wait()
 
     return TimeBudget(soft=1, hard=2, sleep=sleep)
 
@@ -161,8 +161,7 @@ async def test_a_loop_that_is_ended_stores_nothing() -> None:
     await called(services, await started(services))
     assert services.sticky.standing
     store.start_anew()
-    async with services.sticky.place("run", None):
-        pass
+    await services.sticky.give_back("run", await services.sticky.take("run", None))
     assert not services.sticky.standing
     assert store.tally.total == 0
 
@@ -217,14 +216,14 @@ async def test_a_fault_at_any_write_repeats_no_more_than_one_super_step(when: Wh
 async def test_of_two_deliveries_that_end_beside_each_other_one_keeps_its_loop() -> None:
     services = services_for(loop(4))
     first = await called(services, await started(services))
-    async with services.sticky.place("run", first.cursor) as slow:
-        second = await called(services, after(first))
-        slow.at = first.cursor
+    slow = await services.sticky.take("run", first.cursor)
+    second = await called(services, after(first))
+    slow.at = first.cursor
+    await services.sticky.give_back("run", slow)
     assert services.sticky.standing == ("run",)
     assert slow.step is not None
     assert not slow.step.stands
-    async with services.sticky.place("run", second.cursor) as place:
-        assert place.step is not None
+    assert (await services.sticky.take("run", second.cursor)).step is not None
 
 
 async def test_a_loop_that_cannot_be_ended_in_order_fails_no_activity(
@@ -237,8 +236,7 @@ async def test_a_loop_that_cannot_be_ended_in_order_fails_no_activity(
     first = await called(services, await started(services))
     with monkeypatch.context() as patched:
         patched.setattr(SuperStep, "leave", fail)
-        async with services.sticky.place("run", None):
-            pass
+        await services.sticky.give_back("run", await services.sticky.take("run", None))
     assert "could not be ended in order" in caplog.text
     assert isinstance(await called(services, after(first)), Advance)
 

@@ -248,7 +248,7 @@ async def test_a_call_out_of_time_is_asked_to_stop_then_stopped_and_the_next_goe
     hours = Hours()
     sub = chain(("s1", counted(count, "s1")), ("slow", slow), ("s2", counted(count, "s2")))
     driver = nested(beside(sub=sub, quick=counted(count, "quick")), saver, steps=99)
-    driver.also = {"time_budget": TimeBudget(soft=270, hard=540, sleep=hours.sleep)}
+    driver.also = {"time_budget": TimeBudget(soft=270, hard=540, sleep=hours.sleep, clock=lambda: hours.now)}
     start = driver.request("start", input={"out": []})
     with pytest.raises(CutShort) as cut:
         await driver.deliver(start)
@@ -282,7 +282,7 @@ async def test_a_call_that_was_cut_short_saves_what_had_finished_and_nothing_onc
     if apart:
         driver = Driver(beside(quick=counted(count, "quick"), slow=slow), saver, fan_out_from=2)
     await driver.deliver(driver.request("start", input={"out": []}))
-    budget = TimeBudget(soft=270, hard=540, sleep=hours.sleep)
+    budget = TimeBudget(soft=270, hard=540, sleep=hours.sleep, clock=lambda: hours.now)
     request = driver.request("advance")
     saved.clear()
     if apart:
@@ -308,7 +308,7 @@ async def test_subgraphs_are_drained_at_the_soft_budget(saver: Any) -> None:
     hours = Hours()
     sub = chain(*((f"s{at}", takes_time) for at in range(6)))
     driver = nested(chain(("sub", sub)), saver, steps=99)
-    driver.also = {"time_budget": TimeBudget(soft=150, hard=3600, sleep=hours.sleep)}
+    driver.also = {"time_budget": TimeBudget(soft=150, hard=3600, sleep=hours.sleep, clock=lambda: hours.now)}
     assert await driver.run({"out": []}) == {"out": ["x"] * 6}
     assert len(driver.outcomes) == 2
 

@@ -64,13 +64,13 @@ class FunctionApp:
 
     async def run_async(self, call: Invocation) -> InvocationResult:
         """Await an async function on this event loop; as `run` otherwise. Cancelling this call passes through too."""
-        task = asyncio.current_task()
         try:
             function = self._find(call)
             returned = await function.run(**self._arguments(function, call))
         except SystemExit:
             raise
         except BaseException as error:
+            task = asyncio.current_task()
             if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
                 raise
             return _failure(call, error, own_stack(error))

@@ -18,7 +18,7 @@ from durablegraph.storage.checkpoints.errors import LOOKS, ObjectMissing
 from durablegraph.storage.checkpoints.fencing import View
 from durablegraph.storage.checkpoints.log import Log
 from durablegraph.storage.checkpoints.material import Candidate, Material, material
-from durablegraph.storage.checkpoints.names import LogNames
+from durablegraph.storage.checkpoints.names import names_of
 from durablegraph.storage.checkpoints.objects import LOG, Shared
 from durablegraph.storage.checkpoints.records import Folded, Typed
 from durablegraph.storage.checkpoints.search import Found, find, newest_first
@@ -48,7 +48,7 @@ class Archive:
         key = (thread, namespace)
         log = self._logs.get(key)
         if log is None:
-            log = self._logs[key] = Log(self.shared, LogNames(self.shared.prefix, thread, namespace))
+            log = self._logs[key] = Log(self.shared, names_of(self.shared.prefix, thread, namespace))
             self._make_room()
         self._logs.move_to_end(key)
         return log

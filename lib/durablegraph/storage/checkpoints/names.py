@@ -20,7 +20,7 @@ import hashlib
 import re
 import secrets
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Final
 
 LONGEST_PART: Final = 160
@@ -99,6 +99,12 @@ class LogNames:
     def own_run_marker(self, run: str) -> str:
         """The same marker among the log's own objects, so that deleting the thread finds it."""
         return f"{self.objects}{RUNS}/{to_part(run)}"
+
+
+@lru_cache(maxsize=1024)
+def names_of(prefix: str, thread: str, namespace: str) -> LogNames:
+    """The keys of a log, from memory where they were asked for before: a super-step asks several times."""
+    return LogNames(prefix, thread, namespace)
 
 
 def heads(prefix: str, thread: str | None) -> str:

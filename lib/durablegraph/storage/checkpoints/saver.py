@@ -21,7 +21,7 @@ from durablegraph.storage.checkpoints.faces import TwoFacedSaver
 from durablegraph.storage.checkpoints.fencing import ConflictPolicy, View
 from durablegraph.storage.checkpoints.keeping import Reading, keep_last
 from durablegraph.storage.checkpoints.material import Material
-from durablegraph.storage.checkpoints.names import LogNames
+from durablegraph.storage.checkpoints.names import LogNames, names_of
 from durablegraph.storage.checkpoints.objects import Shared
 from durablegraph.storage.checkpoints.records import Folded
 from durablegraph.storage.checkpoints.sealing import Limits
@@ -47,7 +47,7 @@ class _Core:
         self._archive: tuple[asyncio.AbstractEventLoop, Archive] | None = None
 
     def log_names(self, thread: str, namespace: str) -> LogNames:
-        return LogNames(self._shared.prefix, thread, namespace)
+        return names_of(self._shared.prefix, thread, namespace)
 
     @property
     def archive(self) -> Archive:
