@@ -87,7 +87,7 @@ class Limits:
 
 
 def _whole(head: Segment) -> int:
-    return max(1, weight(head.base) + head.weight)
+    return max(1, head.base_weight + head.weight)
 
 
 def _commit_of(records: Sequence[Record], at: int) -> int:

@@ -88,11 +88,12 @@ class Segment:
     """Of the records behind the base."""
     tip: StoredCheckpoint | None = None
     """The latest living checkpoint; in a head that is the latest of the whole log."""
+    base_weight: int = 0
 
     @classmethod
     def begin(cls, name: str, base: Base) -> "Segment":
         """A log that holds only its base."""
-        segment = cls(name, base, forgotten=dict(base.forgotten), commits=list(base.commits))
+        segment = cls(name, base, forgotten=dict(base.forgotten), commits=list(base.commits), base_weight=weight(base))
         segment.table.update({(channel, version): entry for channel, version, entry in base.values})
         if base.checkpoint is not None:
             segment._show(base.checkpoint)
@@ -125,6 +126,7 @@ class Segment:
             list(self.commits),
             self.weight,
             self.tip,
+            self.base_weight,
         )
 
     def add(self, record: Record) -> None:

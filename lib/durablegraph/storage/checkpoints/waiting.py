@@ -5,7 +5,6 @@ because the checkpoint they belong with usually follows at once; a checkpoint ne
 """
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -87,9 +86,9 @@ class CommitQueue:
 
     async def _lingered(self) -> None:
         self._hurry.clear()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._linger):
-                await self._hurry.wait()
+        timer = asyncio.get_running_loop().call_later(self._linger, self._hurry.set)
+        await self._hurry.wait()
+        timer.cancel()
 
     def _next_batch(self) -> list[Waiting]:
         """All queued changes that may share a commit with the first one: those of its view, or those that mix."""

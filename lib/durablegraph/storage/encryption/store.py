@@ -41,7 +41,10 @@ class _SealedStore:
     async def get(self, key: str) -> StoredObject | None:
         """See ObjectStore."""
         found = await self._store.get(key)
-        return None if found is None else replace(found, data=await self._seals.open(key, found.data))
+        if found is None:
+            return None
+        opened = await self._seals.open(key, found.data)
+        return found if opened is found.data else replace(found, data=opened)
 
     async def put(
         self, key: str, data: bytes, *, if_match: str | None = None, if_absent: bool = False, note: str | None = None
