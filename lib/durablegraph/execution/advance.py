@@ -134,8 +134,8 @@ async def _stepped(
     token = None if fanned else due.at.head
     saver = place.step.saver if place.step else services.attempt(loaded, record.thread_id, token)
     policy = policy_of(services.settings, loaded, due.request)
-    request = step_request(due, loaded.graph.config or {}, services.settings)
-    request = leaving(request, services.paces, record.graph, policy, now())
+    left = leaving(policy, services.paces, record.graph, now())
+    request = step_request(due, loaded.graph.config or {}, services.settings, left)
     width = width_of(policy, request.config.get("max_concurrency"))
     apart = Apart(services, loaded, saver, due, now())
     settled = await settled_by(apart, request, width, fanned=fanned, failures=policy.failures or "all")

@@ -1,10 +1,9 @@
 """Which policy holds for the fan-out of a run: what the run asked, else what its graph says, else the settings."""
 
-from dataclasses import replace
 from datetime import datetime
 from functools import cache
 
-from durablegraph.graphs.contract import StepRequest
+from durablegraph.execution.requests import Leaving
 from durablegraph.graphs.paces import Paces
 from durablegraph.graphs.registry import LoadedGraph
 from durablegraph.model.fan_out import FanOutPolicy, When
@@ -25,13 +24,13 @@ def _usual(when: When, width: int, failures: str) -> FanOutPolicy:
     return FanOutPolicy(when=when, width=width, failures=failures)
 
 
-def leaving(request: StepRequest, paces: Paces, graph: str, policy: FanOutPolicy, now: datetime) -> StepRequest:
-    """The request that ends before a super-step which is to be looked at task by task; at the start of a run too.
+def leaving(policy: FanOutPolicy, paces: Paces, graph: str, now: datetime) -> Leaving:
+    """What a call leaves: each super-step that is to be looked at task by task; at the start of a run too.
 
     Where tasks may fail, what is stored of them is looked at before each super-step: no loop stands meanwhile.
     """
     tolerant = policy.failures != "all"
     if policy.when == "never" and not tolerant:
-        return request
+        return Leaving()
     quick = paces.quick(graph, now) if policy.when == "auto" and not tolerant else frozenset()
-    return replace(request, fan_out_from=2, together=quick, sticky=request.sticky and not tolerant)
+    return Leaving(fan_out_from=2, together=quick, may_stand=not tolerant)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 from durablegraph.graphs.contract import Replay, StepKind, StepRequest
 from durablegraph.model.messages import Cursor
@@ -23,7 +23,18 @@ class Due:
     answers: dict[str, Any] | None = None
 
 
-def step_request(due: Due, own: Mapping[str, Any], settings: Settings) -> StepRequest:
+class Leaving(NamedTuple):
+    """Which super-steps a call leaves to a fan-out, as `StepRequest` says it, and whether its loop may stand."""
+
+    fan_out_from: int | None = None
+    together: frozenset[str] = frozenset()
+    may_stand: bool = True
+
+
+_NOTHING: Final = Leaving()
+
+
+def step_request(due: Due, own: Mapping[str, Any], settings: Settings, leaving: Leaving = _NOTHING) -> StepRequest:
     """The super-step to execute; `own` is the graph's own configuration."""
     asked, at = due.request, due.at
     kind: StepKind = "start" if at.stop is None else "advance"
@@ -44,8 +55,10 @@ def step_request(due: Due, own: Mapping[str, Any], settings: Settings) -> StepRe
         interrupt_after=asked.interrupt_after,
         steps=MOST_STEPS if settings.steps_per_activity == "auto" else settings.steps_per_activity,
         budget=settings.steps_budget_seconds if settings.steps_per_activity == "auto" else None,
+        fan_out_from=leaving.fan_out_from,
+        together=leaving.together,
         replay=Replay(bound=at.replay["bound"], visited=tuple(at.replay["visited"])) if at.replay else None,
-        sticky=settings.sticky_seconds > 0,
+        sticky=leaving.may_stand and settings.sticky_seconds > 0,
         nested=settings.nested_steps,
         inside=at.inside,
         asked=due.wait.cursor.inside if due.wait is not None else None,
