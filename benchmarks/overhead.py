@@ -121,4 +121,4 @@ def main(steps: int, rounds: int) -> int:
 
 if __name__ == "__main__":
     arguments = [int(text) for text in sys.argv[1:]]
-    sys.exit(main(*(arguments + [500, 5][len(arguments) :])))
+    sys.exit(main(*(arguments + [250, 25][len(arguments) :])))
