@@ -60,7 +60,7 @@ async def within(
         return True
     task = asyncio.create_task(work)
     try:
-        await _until(task, _passed(budget, ask))
+        await _until(task, _passed(budget, ask, budget.clock()))
     except asyncio.CancelledError:
         await _stop(budget, task, stopping)
         raise
@@ -72,10 +72,9 @@ async def within(
     return True
 
 
-async def _passed(budget: TimeBudget, ask: Callable[[], None]) -> None:
-    """Return at the hard budget, however late a loop that was blocked told of the soft one."""
-    began = budget.clock()
-    await budget.sleep(budget.soft)
+async def _passed(budget: TimeBudget, ask: Callable[[], None], began: float) -> None:
+    """Return at the hard budget, even where a blocked loop tells late of the soft one."""
+    await budget.sleep(began + budget.soft - budget.clock())
     ask()
     await budget.sleep(began + budget.hard - budget.clock())
 
