@@ -34,9 +34,9 @@ def client(url: str, **more: object) -> httpx.Client:
 
 
 @contextlib.contextmanager
-def durablegraph() -> Iterator[Run]:
+def durablegraph(**settings: str) -> Iterator[Run]:
     """Ours: the embedded host, a POST and a GET that waits."""
-    with host("five", ours=True) as url:
+    with host("five", ours=True, **settings) as url:
 
         def run() -> None:
             api = client(url)
