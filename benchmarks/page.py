@@ -34,7 +34,8 @@ HEAD = """# Benchmarks
 Each table is one command's output, with peers in the same run: rounds are interleaved, medians are shown with the range
 of the rounds. `make bench` makes them all, and `python -m benchmarks.page` this page from what they kept. Milliseconds
 belong to the machine that is named; ratios travel. Peers are called as their own documentation says, on their defaults;
-what they keep durable is not always the same, and is said beside them.
+what they keep durable is not always the same, and is said beside them. Why what was not reached was not:
+[where the time goes](where-time-goes.md).
 
 *Made by `python -m benchmarks.page`; do not edit.*
 """
