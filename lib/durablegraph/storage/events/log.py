@@ -17,11 +17,12 @@ from functools import partial
 from typing import Final
 
 from durablegraph.errors import TransientError
-from durablegraph.model.ids import key_part, spread
+from durablegraph.model.ids import key_part
 from durablegraph.storage.events.event import Event
 from durablegraph.storage.events.segment import Limits, Segment, Tail
 from durablegraph.storage.objects import ObjectStore, PreconditionFailed
 from durablegraph.storage.parallel import in_parallel
+from durablegraph.storage.run_keys import run_key
 
 log = logging.getLogger(__name__)
 
@@ -270,7 +271,7 @@ class EventLogs:
 
 
 def _prefix(run_id: str) -> str:
-    return f"runs/{spread(run_id)}/{key_part(run_id)}/events/"
+    return run_key(run_id, "events/")
 
 
 def _key(run_id: str, first: int) -> str:
@@ -278,4 +279,4 @@ def _key(run_id: str, first: int) -> str:
 
 
 def _part(run_id: str, name: str) -> str:
-    return f"runs/{spread(run_id)}/{key_part(run_id)}/parts/{name}"
+    return run_key(run_id, f"parts/{name}")

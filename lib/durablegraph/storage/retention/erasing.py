@@ -23,6 +23,7 @@ from durablegraph.storage.documents import Documents, encode
 from durablegraph.storage.parallel import in_parallel
 from durablegraph.storage.retention.finds import Retention
 from durablegraph.storage.retention.policy import HOLD, is_active
+from durablegraph.storage.run_keys import run_key
 from durablegraph.storage.written import note_of
 
 if TYPE_CHECKING:
@@ -218,7 +219,7 @@ async def _left(retention: Retention, thread_id: str, runs: Iterable[str]) -> As
     prefixes = [names.heads("", thread_id), names.thread_objects("", thread_id)]
     prefixes += [f"live/threads/{key_part(thread_id)}/"]
     for run in runs:
-        prefixes += [f"runs/{spread(run)}/{key_part(run)}/", f"{names.run_markers('', run)}{path}"]
+        prefixes += [run_key(run, ""), f"{names.run_markers('', run)}{path}"]
     for prefix in prefixes:
         async for entry in retention.objects.list(prefix):
             yield entry.key
