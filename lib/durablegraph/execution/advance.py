@@ -121,7 +121,8 @@ async def _step(services: Services, record: RunRecord, due: Due, now: Clock, *, 
     except (RunError, ConfigurationError) as error:
         return await _failed(services, record, due, _failure(error, type(error.__cause__ or error).__name__), now)
     else:
-        place.at = decision.cursor if isinstance(decision, Advance) else None
+        if isinstance(decision, Advance):
+            place.at = decision.cursor
         return decision
     finally:
         await services.sticky.give_back(record.run_id, place)

@@ -163,8 +163,7 @@ class Log:
         if head.etag is None and draft.values.uploads:
             await self.begin(head, {waiting.view for waiting in batch})
             return False
-        if draft.values.uploads:
-            await self.objects.put_values(draft.values.uploads)
+        await self.objects.put_values(draft.values.uploads)
         views = {waiting.view for waiting in batch}
         alone = {view: len(views) == 1 and self._head.was_seen_by(view, head) for view in views}
         if draft.replaced or head.etag is None:

@@ -166,9 +166,10 @@ class LogObjects:
         """Several segments, fetched at once."""
         return list(await asyncio.gather(*(self.segment(name) for name in wanted)))
 
-    async def put_values(self, values: Iterable[tuple[str, bytes]]) -> None:
-        """Several values, stored at once."""
-        await asyncio.gather(*(self.put_value(name, raw) for name, raw in values))
+    async def put_values(self, values: Sequence[tuple[str, bytes]]) -> None:
+        """Several values, stored at once; mostly there are none."""
+        if values:
+            await asyncio.gather(*(self.put_value(name, raw) for name, raw in values))
 
     async def _put(self, name: str, kind: bytes, commit: bytes, body: bytes) -> None:
         data = frames.close(kind, commit, body, self._shared.cipher)

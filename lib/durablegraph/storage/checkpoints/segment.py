@@ -89,6 +89,7 @@ class Segment:
     tip: StoredCheckpoint | None = None
     """The latest living checkpoint; in a head that is the latest of the whole log."""
     base_weight: int = 0
+    """Weighed once: a commit asks for it three times."""
 
     @classmethod
     def begin(cls, name: str, base: Base) -> "Segment":
