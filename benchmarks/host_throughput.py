@@ -46,7 +46,7 @@ def of_graph(url: str, steps: int) -> float:
             pass
         assert shown["status"] == "completed", shown["error"]
         lasted = datetime.fromisoformat(shown["updated_at"]) - datetime.fromisoformat(shown["created_at"])
-        return steps / lasted.total_seconds()  # by the run's own record: `wait` looks twice a second
+        return steps / lasted.total_seconds()  # by the run's own record: the answer comes later
 
 
 def of_plain(steps: int) -> float:

@@ -71,8 +71,9 @@ class Watch:
         return at, sum(usage(pid).seconds for pid in self._pids)
 
     def _at(self, run: str) -> tuple[str | None, int]:
-        """The status of a run's instance, and the super-step it has got to."""
+        """The status of a run's instance, which is under way while it is watched, and the super-step it has got to."""
         status, shown = self._hub.execute(_INSTANCE, (run,)).fetchone() or (None, None)
+        assert status in {None, "Pending", "Running", "Suspended"}, (status, shown)
         return status, (json.loads(shown)["step"] or 0) if shown else 0
 
     def _look(self, run: str, step: int) -> Look:
