@@ -8,15 +8,24 @@ from typing import Any
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import Checkpoint, CheckpointMetadata, CheckpointTuple
 from langgraph.constants import START
+from langgraph.errors import GraphDrained
 from langgraph.types import Command
 from typing_extensions import override
 
 from durablegraph.errors import InvariantBroken, StaleHead
-from durablegraph.graphs.contract import Replay, StepRequest
-from durablegraph.graphs.control import StepControl
+from durablegraph.graphs.contract import PendingTask, Replay, StepOutcome, StepRequest, StepStatus
+from durablegraph.graphs.control import STEP_DONE, StepControl
 from durablegraph.graphs.given_up import given_up
 from durablegraph.graphs.inside import Inside
-from durablegraph.graphs.internals import NULL_TASK_ID, Graph, namespace, statuses, upcoming
+from durablegraph.graphs.internals import (
+    NULL_TASK_ID,
+    Graph,
+    namespace,
+    sends_as_tasks,
+    sends_in,
+    statuses,
+    upcoming,
+)
 from durablegraph.graphs.journal import COMMAND_STORED, GIVEN_UP_KEY, RUN_KEY
 from durablegraph.graphs.nested import has_declared, stops_inside
 from durablegraph.graphs.plan import Run, replay_bound, stop_after
@@ -68,6 +77,7 @@ class Attempt(Watching):
         self._began = self._clock()
         self.commits = self.inner_saves = 0
         self.checkpoint: Checkpoint | None = None
+        self.left: StepOutcome | None = None
         self.finished: set[str] = set()
         self.broken, self.failures, self.stopping = [], [], False
         self._full = False
@@ -81,7 +91,7 @@ class Attempt(Watching):
     async def stored(self) -> None:
         """Wait for the writes that LangGraph stores beside the checkpoint; raises what the saver raised.
 
-        LangGraph itself does both where a call ends, but not between two super-steps.
+        LangGraph itself does both where a call ends, but not between two super-steps, and not where we end the call.
         """
         storing, self._storing = self._storing, {}
         if storing:
@@ -119,7 +129,7 @@ class Attempt(Watching):
 
     @override
     async def before_saving(self, config: RunnableConfig, checkpoint: str | None) -> None:
-        if self._sticky and checkpoint is None and not namespace(config) and (task := asyncio.current_task()):
+        if checkpoint is None and not namespace(config) and (task := asyncio.current_task()):
             self._storing[task] = None
             task.add_done_callback(self._stored)
         await super().before_saving(config, checkpoint)
@@ -165,9 +175,36 @@ class Attempt(Watching):
             return
         if before != "input" or START not in self._graph.nodes:
             self.commits += 1
-        last = self.stop is not None and metadata.get("step", 0) + 1 > self.stop
+        step = metadata.get("step", 0)
+        last = self.stop is not None and step + 1 > self.stop
+        if not last and (left := self._left_unprepared(checkpoint, step)):
+            self.left = left
+            self._control.end_step()
+            raise GraphDrained(STEP_DONE)
         if last or self._enough(checkpoint):
             self._end(last=last)
+
+    def _left_unprepared(self, checkpoint: Checkpoint, step: int) -> StepOutcome | None:
+        """The outcome where the next tasks are left to a fan-out, follow from the checkpoint, and are shown to nobody.
+
+        The call then ends where LangGraph waits for the save, before it prepares task by task only to be drained.
+        """
+        request, graph = self._request, self._graph
+        seen = request.stream is not None or request.with_values or _has_breakpoints(graph, request)
+        if request.fan_out_from is None or seen or self.inside is not None or self.replay is not None:
+            return None
+        positions = sends_in(graph, checkpoint)
+        told = sends_as_tasks(graph, checkpoint, step, positions) if positions else None
+        if told is None or not self._left_to_fan_out(checkpoint):
+            return None
+        return StepOutcome(
+            status=StepStatus.ADVANCE,
+            checkpoint_id=checkpoint["id"],
+            step=step,
+            stop=self.stop or 0,
+            next=tuple(node for _, node in told),
+            tasks=tuple(PendingTask(task, node, at) for (task, node), at in zip(told, positions, strict=True)),
+        )
 
     def _end(self, *, last: bool) -> None:
         """Have the call end here: the loop stands before the next super-step, or, where it must not, is drained.
@@ -218,7 +255,12 @@ def _can_stand(graph: Graph, request: StepRequest, run: Run) -> bool:
     """
     if graph.cache_policy or any(node.cache_policy for node in graph.nodes.values()):
         return False
-    breaks = request.interrupt_before or request.interrupt_after
-    if breaks or graph.interrupt_before_nodes or graph.interrupt_after_nodes:
+    if _has_breakpoints(graph, request):
         return False
     return run.replay is None and not run.addressed and not request.fanned_out
+
+
+def _has_breakpoints(graph: Graph, request: StepRequest) -> bool:
+    """Whether the graph may stop before or after one of its own nodes."""
+    own = graph.interrupt_before_nodes or graph.interrupt_after_nodes
+    return bool(own or request.interrupt_before or request.interrupt_after)

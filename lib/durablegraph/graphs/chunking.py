@@ -40,7 +40,7 @@ async def chunk_at(
     sends = sends_in(graph, head.checkpoint)
     first, last = number * size, (number + 1) * size
     ours = sends[first:last]
-    if (told := sends_as_tasks(graph, head, ours)) is not None:
+    if (told := sends_as_tasks(graph, head.checkpoint, head.metadata.get("step", -1), ours)) is not None:
         return Found(Chunk(tuple(task for task, _ in told), tuple(ours)), tuple(node for _, node in told))
     made, shown = with_sends_blanked(graph, head, frozenset(ours))
     # Which tasks there are does not depend on what they have written; a thousand tasks' writes take long to sort.

@@ -236,12 +236,14 @@ def send_positions(graph: Graph, checkpoint: Checkpoint, names: Sequence[str]) -
     return [*sends, *[None] * (len(names) - len(sends))]
 
 
-def sends_as_tasks(graph: Graph, found: CheckpointTuple, positions: Sequence[int]) -> list[tuple[str, str]] | None:
+def sends_as_tasks(
+    graph: Graph, checkpoint: Checkpoint, step: int, positions: Sequence[int]
+) -> list[tuple[str, str]] | None:
     """Id and node of the tasks of the pending sends at these positions, which are among `sends_in`, nothing prepared.
 
-    None where that is not all there is to tell: an edge may make tasks too, or the checkpoint is of an old format.
+    `step` is the checkpoint's own. None where that is not all there is to tell: an edge may make tasks too, or the
+    checkpoint is of an old format.
     """
-    checkpoint = found.checkpoint
     changed = checkpoint.get("updated_channels")
     triggers = graph.trigger_to_nodes
     if checkpoint["v"] < _HASHED or not changed or not triggers or any(triggers.get(channel) for channel in changed):
@@ -250,9 +252,9 @@ def sends_as_tasks(graph: Graph, found: CheckpointTuple, positions: Sequence[int
     nodes = [pending[at].node for at in positions]
     if any(graph.nodes[node].node is None for node in nodes):
         return None
-    made, step = unhexlify(checkpoint["id"].replace("-", "")), str(found.metadata.get("step", -1) + 1)
+    made, next_ = unhexlify(checkpoint["id"].replace("-", "")), str(step + 1)
     return [
-        (_xxhash_str(made, node, step, node, PUSH, str(at)), node) for at, node in zip(positions, nodes, strict=True)
+        (_xxhash_str(made, node, next_, node, PUSH, str(at)), node) for at, node in zip(positions, nodes, strict=True)
     ]
 
 

@@ -216,14 +216,22 @@ class SuperStep:
                     break
         except GraphDrained as error:
             drained = True
-            if not self._control.drain_is_known:
-                raise_fault(error, attempt, seen)  # a node drained a graph of its own
+            await self._drained(error, attempt, seen)
         except Exception as error:  # noqa: BLE001 -- sorted into the graph's faults and everybody else's
             raise_fault(error, attempt, seen)
         finally:
             if not stands:
                 await self.leave()
         self._outcome = await self._ending().ended(attempt, seen, drained=drained, stands=stands)
+
+    async def _drained(self, error: GraphDrained, attempt: Attempt, seen: Parts) -> None:
+        if not self._control.drain_is_known:
+            raise_fault(error, attempt, seen)  # a node drained a graph of its own
+        if attempt.left is not None:  # LangGraph, having been interrupted, tells nothing of the tasks' own writes
+            try:
+                await attempt.stored()
+            except Exception as failed:  # noqa: BLE001 -- sorted as what the call itself raises
+                raise_fault(failed, attempt, seen)
 
     def _seen(self, head: CheckpointTuple | None, attempt: Attempt) -> Parts:
         request = self._request

@@ -137,8 +137,8 @@ async def test_what_an_older_format_calls_its_tasks_is_asked_of_langgraph():
     driver = await planned(mapped().compile())
     head = await driver.saver.aget_tuple(head_of("t"))
     old = head._replace(checkpoint={**head.checkpoint, "v": 1})
-    assert sends_as_tasks(driver.graph, head, [0]) is not None
-    assert sends_as_tasks(driver.graph, old, [0]) is None
+    assert sends_as_tasks(driver.graph, head.checkpoint, head.metadata["step"], [0]) is not None
+    assert sends_as_tasks(driver.graph, old.checkpoint, old.metadata["step"], [0]) is None
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 10, 11])

@@ -185,8 +185,8 @@ async def test_the_ids_of_tasks_that_sends_make_are_told_as_langgraph_makes_them
     assert found is not None
     state = await graph.copy(update={"checkpointer": saver}).aget_state(AT)
     expected = [(task.id, task.name) for task in state.tasks]
-    assert internals.sends_as_tasks(graph, found, [0, 1]) == expected
-    assert internals.sends_as_tasks(graph, found, [1]) == expected[1:]
+    assert internals.sends_as_tasks(graph, found.checkpoint, found.metadata["step"], [0, 1]) == expected
+    assert internals.sends_as_tasks(graph, found.checkpoint, found.metadata["step"], [1]) == expected[1:]
 
 
 async def test_a_blanked_send_makes_no_task_and_keeps_the_others_ids(caplog: pytest.LogCaptureFixture) -> None:
