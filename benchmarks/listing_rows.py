@@ -20,8 +20,8 @@ from durablegraph.model.status import RunStatus, thread_status
 from durablegraph.storage.documents import encode
 from durablegraph.storage.indexes import Index
 from durablegraph.storage.indexes.kinds import RUNS, THREADS
+from durablegraph.storage.keys import run_key
 from durablegraph.storage.memory import MemoryObjectStore
-from durablegraph.storage.run_keys import run_key
 from durablegraph.storage.sqlite import SqliteObjectStore
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""Where the objects of a run are."""
+"""Where the objects of runs and threads are."""
 
 from functools import lru_cache
 
@@ -13,3 +13,13 @@ def run_key(run_id: str, name: str) -> str:
 @lru_cache(maxsize=1024)
 def _folder(run_id: str) -> str:
     return f"runs/{spread(run_id)}/{key_part(run_id)}/"
+
+
+def thread_key(thread_id: str) -> str:
+    """The key of a thread's record."""
+    return f"threads/{spread(thread_id)}/{key_part(thread_id)}"
+
+
+def thread_marks(thread_id: str) -> str:
+    """The beginning of the keys of a thread's marks (see `storage.threads`)."""
+    return f"live/threads/{key_part(thread_id)}/"

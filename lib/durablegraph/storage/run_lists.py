@@ -24,8 +24,8 @@ from durablegraph.storage.indexes.filters import status_facet, thread_facet
 from durablegraph.storage.indexes.kinds import RUNS
 from durablegraph.storage.indexes.marks import DELETING, LIVE, Mark
 from durablegraph.storage.indexes.positions import position
+from durablegraph.storage.keys import run_key
 from durablegraph.storage.objects import ObjectStore
-from durablegraph.storage.run_keys import run_key
 from durablegraph.storage.threads import ThreadStore
 
 STILLBORN: Final = timedelta(hours=1)

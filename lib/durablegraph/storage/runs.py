@@ -26,8 +26,8 @@ from durablegraph.model.ids import key_part
 from durablegraph.model.records import AnswerRecord, RunFailure, RunRecord, RunRequest, ThreadRecord, WaitRecord
 from durablegraph.storage.documents import Documents, Versioned, encode
 from durablegraph.storage.indexes import Filter, Mark, Page
+from durablegraph.storage.keys import run_key
 from durablegraph.storage.objects import ObjectStore
-from durablegraph.storage.run_keys import run_key
 from durablegraph.storage.run_lists import RunLists
 from durablegraph.storage.threads import ThreadStore
 from durablegraph.storage.wakes import Wake, Wakes

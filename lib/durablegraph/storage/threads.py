@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterable
 from pydantic import BaseModel
 
 from durablegraph.errors import StaleHead
-from durablegraph.model.ids import key_part, spread
 from durablegraph.model.records import ThreadRecord
 from durablegraph.storage.documents import Documents, Versioned
 from durablegraph.storage.indexes import Filter, Index, Page, search
 from durablegraph.storage.indexes.kinds import THREADS
+from durablegraph.storage.keys import thread_key, thread_marks
 from durablegraph.storage.objects import ObjectStore
 
 _TRIES = 50
@@ -45,7 +45,7 @@ class ThreadStore:
 
     async def load(self, thread_id: str) -> Versioned[ThreadRecord] | None:
         """The thread's record."""
-        return await self._threads.load(_thread(thread_id))
+        return await self._threads.load(thread_key(thread_id))
 
     async def search(self, wanted: Filter, *, after: str | None, limit: int) -> Page[ThreadRecord]:
         """Threads, newest first."""
@@ -54,7 +54,7 @@ class ThreadStore:
     async def create(self, thread: ThreadRecord) -> bool:
         """Store a thread; False when it exists."""
         mark = None if thread.active_run else await self._mark(thread.thread_id, self._index.everywhere(thread))
-        created = await self._threads.create(_thread(thread.thread_id), thread)
+        created = await self._threads.create(thread_key(thread.thread_id), thread)
         if created:
             await self._index.put(thread, self._index.own(thread))
         if mark is None:  # that of a run that is about to begin stands for it
@@ -87,7 +87,7 @@ class ThreadStore:
             await self._index.remove({*(old - new), *([] if busy else self._index.others(after))})
 
         changed = await self._threads.change(
-            _thread(thread_id), change, before_write=before_write, from_memory=from_memory
+            thread_key(thread_id), change, before_write=before_write, from_memory=from_memory
         )
         if len(tried) > 1 or (tried and changed is not tried[0]):
             await self.retell(thread_id, {key for one in tried for key in self._index.own(one)})
@@ -101,7 +101,7 @@ class ThreadStore:
         if found is None:
             return False
         mark = await self._mark(thread_id, [*self._index.own(found.value), *self._index.others(found.value)])
-        await self._store.delete(_thread(thread_id))
+        await self._store.delete(thread_key(thread_id))
         await self.mend(mark)
         return True
 
@@ -130,14 +130,10 @@ class ThreadStore:
     async def _mark(self, thread_id: str, keys: Iterable[str]) -> str:
         listed = sorted(keys)
         name = hashlib.sha256("\n".join(listed).encode()).hexdigest()[:16]
-        key = f"live/threads/{key_part(thread_id)}/{name}"
+        key = thread_marks(thread_id) + name
         await self._store.put(key, _Mark(thread_id=thread_id, keys=listed).model_dump_json().encode())
         return key
 
     async def _current(self, thread_id: str) -> ThreadRecord | None:
         found = await self.load(thread_id)
         return found.value if found else None
-
-
-def _thread(thread_id: str) -> str:
-    return f"threads/{spread(thread_id)}/{key_part(thread_id)}"

@@ -13,9 +13,9 @@ from durablegraph.model.messages import Cursor
 from durablegraph.model.records import RunRecord, RunRequest, WaitRecord
 from durablegraph.model.status import RunStatus
 from durablegraph.storage import lifecycle
+from durablegraph.storage.keys import run_key
 from durablegraph.storage.lifecycle import UNBORN
 from durablegraph.storage.memory import MemoryObjectStore
-from durablegraph.storage.run_keys import run_key
 from tests.support.stores import CountingStore
 from tests.unit.execution.durably import NOW, Durably, services_for
 

@@ -7,9 +7,9 @@ import pytest
 
 from durablegraph.model.records import ThreadRecord
 from durablegraph.settings import Settings
+from durablegraph.storage.keys import run_key
 from durablegraph.storage.retention import Policy, Span, retain, survey
 from durablegraph.storage.retention.slices import ROUND, STATE
-from durablegraph.storage.run_keys import run_key
 from durablegraph.storage.runs import RunStore
 from tests.conformance.storage.checkpoints.savers import TINY, put
 from tests.support.retaining import START, Place

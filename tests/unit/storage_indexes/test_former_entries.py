@@ -11,9 +11,9 @@ from durablegraph.storage.documents import encode
 from durablegraph.storage.indexes import Filter, Index
 from durablegraph.storage.indexes.kinds import RUNS, THREADS
 from durablegraph.storage.indexes.positions import position
+from durablegraph.storage.keys import run_key
 from durablegraph.storage.memory import MemoryObjectStore
 from durablegraph.storage.objects import ObjectStore
-from durablegraph.storage.run_keys import run_key
 from durablegraph.storage.runs import RunStore
 from tests.unit.execution.durably import NOW
 

@@ -13,8 +13,8 @@ from durablegraph.storage import lifecycle
 from durablegraph.storage.indexes import Filter, Index
 from durablegraph.storage.indexes.filters import ALL
 from durablegraph.storage.indexes.kinds import RUNS, THREADS
+from durablegraph.storage.keys import run_key
 from durablegraph.storage.memory import MemoryObjectStore
-from durablegraph.storage.run_keys import run_key
 from durablegraph.storage.runs import RunStore
 from tests.support.stores import CountingStore, Kind
 

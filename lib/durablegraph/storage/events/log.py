@@ -20,9 +20,9 @@ from durablegraph.errors import TransientError
 from durablegraph.model.ids import key_part
 from durablegraph.storage.events.event import Event
 from durablegraph.storage.events.segment import Limits, Segment, Tail
+from durablegraph.storage.keys import run_key
 from durablegraph.storage.objects import ObjectStore, PreconditionFailed
 from durablegraph.storage.parallel import in_parallel
-from durablegraph.storage.run_keys import run_key
 
 log = logging.getLogger(__name__)
 

@@ -20,10 +20,10 @@ from durablegraph.model.ids import key_part, spread
 from durablegraph.model.records import RunRecord, ThreadRecord
 from durablegraph.storage.checkpoints import names
 from durablegraph.storage.documents import Documents, encode
+from durablegraph.storage.keys import run_key, thread_key, thread_marks
 from durablegraph.storage.parallel import in_parallel
 from durablegraph.storage.retention.finds import Retention
 from durablegraph.storage.retention.policy import HOLD, is_active
-from durablegraph.storage.run_keys import run_key
 from durablegraph.storage.written import note_of
 
 if TYPE_CHECKING:
@@ -216,14 +216,13 @@ async def _verify(retention: Retention, thread_id: str, runs: set[str]) -> None:
 async def _left(retention: Retention, thread_id: str, runs: Iterable[str]) -> AsyncIterator[str]:
     """Every key that belongs to the thread or to one of its runs."""
     path = names.thread_path(thread_id)
-    prefixes = [names.heads("", thread_id), names.thread_objects("", thread_id)]
-    prefixes += [f"live/threads/{key_part(thread_id)}/"]
+    prefixes = [names.heads("", thread_id), names.thread_objects("", thread_id), thread_marks(thread_id)]
     for run in runs:
         prefixes += [run_key(run, ""), f"{names.run_markers('', run)}{path}"]
     for prefix in prefixes:
         async for entry in retention.objects.list(prefix):
             yield entry.key
-    record = f"threads/{spread(thread_id)}/{key_part(thread_id)}"
+    record = thread_key(thread_id)
     if await retention.objects.get(record) is not None:
         yield record
 
