@@ -27,7 +27,6 @@ from durablegraph.graphs.contract import (
     ChunkOutcome,
     OnPart,
     PendingTask,
-    Replay,
     StepOutcome,
     StepRequest,
     StepStatus,
@@ -71,15 +70,6 @@ def chunk_of(ours: Sequence[PendingTask], edges: Sequence[str]) -> Chunk:
 def may_fan_out(outcome: StepOutcome) -> bool:
     """Whether the next super-step can be executed task by task, and has tasks enough that it matters."""
     return outcome.status is StepStatus.ADVANCE and len(outcome.tasks) > 1 and not outcome.commanded
-
-
-def visited_together(replays: Sequence[Replay | None]) -> Replay | None:
-    """What a run that travels in time remembers after all chunks of a super-step."""
-    known = [replay for replay in replays if replay is not None]
-    if not known:
-        return None
-    places = dict.fromkeys(place for replay in known for place in replay.visited)
-    return Replay(bound=known[0].bound, visited=tuple(places))
 
 
 async def run_tasks(

@@ -12,9 +12,9 @@ from typing import Any
 from langgraph.errors import GraphDrained
 from stepwise import Call, after, plainly
 
-from durablegraph.graphs.contract import ChunkOutcome, StepOutcome, StepRequest, StepStatus, StreamOptions
+from durablegraph.graphs.contract import ChunkOutcome, Replay, StepOutcome, StepRequest, StepStatus, StreamOptions
 from durablegraph.graphs.describe import describe
-from durablegraph.graphs.fanout import TaskStep, chunks, may_fan_out, visited_together
+from durablegraph.graphs.fanout import TaskStep, chunks, may_fan_out
 from durablegraph.graphs.superstep import SuperStep
 
 
@@ -41,7 +41,7 @@ async def fanned(call: Call) -> AsyncIterator[Any]:
             for part in await _tail(call, request, done):
                 yield part
             return
-        request = replace(request, fanned_out=True, replay=visited_together([chunk.replay for chunk in done]))
+        request = replace(request, fanned_out=True, replay=_visited([chunk.replay for chunk in done]))
 
 
 async def _step(call: Call, request: StepRequest, made: list[StepOutcome]) -> AsyncIterator[Any]:
@@ -185,3 +185,12 @@ def _shaped(graph: Any, mode: str, payload: Any, options: StreamOptions) -> Any:
     named = (payload,) if isinstance(options.modes, str) else (mode, payload)
     whole = ((), *named) if options.subgraphs else named
     return whole[0] if len(whole) == 1 else whole
+
+
+def _visited(replays: Sequence[Replay | None]) -> Replay | None:
+    """What a run that travels in time remembers after all tasks of a super-step."""
+    known = [replay for replay in replays if replay is not None]
+    if not known:
+        return None
+    places = dict.fromkeys(place for replay in known for place in replay.visited)
+    return Replay(bound=known[0].bound, visited=tuple(places))

@@ -1,6 +1,5 @@
 """The task hub as the rest of the host uses it: open, start, stop, and a client."""
 
-from dataclasses import replace
 from pathlib import Path
 
 from durablegraph.host.hub.calls import Caller
@@ -70,8 +69,3 @@ class TaskHub:
     async def settled(self) -> None:
         """Waits until nothing more can happen without an event, a timer or time passing."""
         await self._dispatcher.settled()
-
-
-def with_exact_timers(options: DurableOptions) -> DurableOptions:
-    """The same options, but timers fire at their time, never early."""
-    return replace(options, timers_fire_early=False)

@@ -30,11 +30,6 @@ class WorkerPool:
         self._ready = asyncio.Event()
         self._stopping = False
 
-    @property
-    def pids(self) -> list[int]:
-        """The process ids of the workers that take calls."""
-        return [worker.pid for worker in self._workers if worker.usable and worker.pid is not None]
-
     async def start(self) -> FunctionIndex:
         """Start all workers. Raises AppLoadError when the app does not load; then none is left running."""
         workers, index = await self._start_all()

@@ -18,11 +18,6 @@ def position(created_at: datetime, identity: str) -> str:
     return f"{_countdown(created_at):013d}-{key_part(identity)}"
 
 
-def time_of(at: str) -> datetime:
-    """When what stands at this position was created, to the millisecond."""
-    return EPOCH + (_FAR - int(at[:13])) * _MILLISECOND
-
-
 def is_position(text: str) -> bool:
     """Whether a text that came from outside can be a position."""
     return _POSITION.fullmatch(text) is not None
