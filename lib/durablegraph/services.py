@@ -71,7 +71,7 @@ class Services:
     _requests: OrderedDict[str, RunRequest] = field(init=False, default_factory=OrderedDict)
 
     def __post_init__(self) -> None:
-        self.sticky = StickyLoops(self.settings.sticky_seconds)
+        self.sticky = StickyLoops(self.settings.sticky_seconds, self.settings.sticky_runs)
         self.runs = RunStore(self.objects)
         self.schedules = ScheduleStore(self.objects)
         self.events = EventLogs(self.objects, Limits(kept=self.settings.stream_segments))

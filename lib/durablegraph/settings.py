@@ -39,6 +39,10 @@ class Settings(BaseSettings):
         default=10.0,
         description="How long a worker keeps a run's loop in memory for the run's next activity; 0: not at all.",
     )
+    sticky_runs: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        default=128,
+        description="Loops that a worker keeps at most, each with its run's state; the one kept longest gives way.",
+    )
     nested_steps: bool = Field(
         default=True, description="Whether the super-steps of declared subgraphs are activities of their own."
     )

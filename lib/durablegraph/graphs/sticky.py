@@ -12,16 +12,13 @@ import asyncio
 import logging
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from durablegraph.graphs.superstep import SuperStep
     from durablegraph.model.messages import Cursor
 
 log = logging.getLogger(__name__)
-
-MOST: Final = 32
-"""Loops that a worker keeps at most: each holds its run's state."""
 
 
 @dataclass(slots=True)
@@ -43,10 +40,11 @@ class _Kept:
 
 
 class StickyLoops:
-    """The loops of one worker process, each kept for so many seconds."""
+    """The loops of one worker process, each kept for so many seconds, and so many at most: each holds a run's state."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, most: int) -> None:
         self._seconds = seconds
+        self._most = most
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._leaving: set[asyncio.Task[None]] = set()
 
@@ -80,7 +78,7 @@ class StickyLoops:
             return
         loop = asyncio.get_running_loop()
         self._kept[run_id] = _Kept(place, loop, loop.call_later(self._seconds, self._expire, run_id))
-        while len(self._kept) > MOST:
+        while len(self._kept) > self._most:
             _, oldest = self._kept.popitem(last=False)
             oldest.timer.cancel()
             await _leave(oldest.place)

@@ -11,7 +11,6 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.types import Send, interrupt
 
 from durablegraph.execution.advance import advance
-from durablegraph.graphs import sticky
 from durablegraph.graphs.contract import StepRequest
 from durablegraph.graphs.superstep import SuperStep, carried_out
 from durablegraph.model.messages import Advance, AdvanceCall, Wait
@@ -198,9 +197,8 @@ async def test_a_loop_is_ended_when_its_time_is_over(monkeypatch: pytest.MonkeyP
     assert isinstance(await called(services, after(first)), Advance)
 
 
-async def test_the_oldest_loop_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sticky, "MOST", 2)
-    services = services_for(loop(3))
+async def test_the_oldest_loop_gives_way() -> None:
+    services = services_for(loop(3), sticky_runs=2)
     for name in ("a", "b", "c"):
         run = Durably(services, run_id=name, thread_id=name)
         await run.start({"n": 0, "seen": []})
