@@ -191,11 +191,13 @@ class Attempt(Watching):
         """
         request, graph = self._request, self._graph
         seen = request.stream is not None or request.with_values or _has_breakpoints(graph, request)
-        if request.fan_out_from is None or seen or self.inside is not None or self.replay is not None:
+        if seen or self.inside is not None or self.replay is not None:
             return None
         positions = sends_in(graph, checkpoint)
-        told = sends_as_tasks(graph, checkpoint, step, positions) if positions else None
-        if told is None or not self._left_to_fan_out(checkpoint):
+        if not positions or not self._left_to_fan_out(checkpoint):
+            return None
+        told = sends_as_tasks(graph, checkpoint, step, positions)
+        if told is None:
             return None
         return StepOutcome(
             status=StepStatus.ADVANCE,
@@ -204,6 +206,7 @@ class Attempt(Watching):
             stop=self.stop or 0,
             next=tuple(node for _, node in told),
             tasks=tuple(PendingTask(task, node, at) for (task, node), at in zip(told, positions, strict=True)),
+            commits=self.commits,
         )
 
     def _end(self, *, last: bool) -> None:

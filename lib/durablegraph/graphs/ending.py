@@ -57,7 +57,7 @@ class Ending:
     async def ended(self, attempt: Attempt, seen: Parts, *, drained: bool, stands: bool) -> StepOutcome:
         """What a call came to in which the graph ran, whether it was drained, stands, or came to its end."""
         if attempt.left is not None:
-            return replace(attempt.left, commits=attempt.commits)
+            return attempt.left
         if seen.last is None or attempt.stop is None:
             raise InvariantBroken("LangGraph ended a run without showing the checkpoint that it is at.")
         if stands or (drained and self.control.step_done) or not seen.last["tasks"]:

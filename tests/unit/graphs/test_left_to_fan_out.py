@@ -1,6 +1,5 @@
 """A call that leaves the next tasks to a fan-out tells them without having LangGraph prepare them first."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +13,7 @@ from tests.unit.graphs.test_chunking import SENDS_ALONE, graph, mapped
 
 
 @pytest.fixture
-def prepared(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def prepared(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The nodes of all tasks that LangGraph prepares."""
     names: list[str] = []
     prepare = _loop.prepare_next_tasks
@@ -28,10 +27,10 @@ def prepared(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     return names
 
 
-async def left(made: Any, **changes: Any) -> StepOutcome:
+async def left(made: Any, saver: InMemorySaver | None = None, **changes: Any) -> StepOutcome:
     """What the first super-step's call comes to."""
-    driver = Driver(made, InMemorySaver())
-    return await driver.deliver(driver.request("start", input={}, fan_out_from=2, **changes))
+    driver = Driver(made, saver or InMemorySaver())
+    return await driver.deliver(driver.request("start", **{"input": {}, "fan_out_from": 2, **changes}))
 
 
 @pytest.mark.parametrize("sticky", [False, True])
@@ -67,8 +66,7 @@ async def test_they_are_told_as_a_call_that_prepares_them_tells_them(shape: str)
 async def test_they_are_prepared_where_somebody_sees_them_or_they_are_not_left(
     wanted: dict[str, Any], prepared: list[str]
 ) -> None:
-    driver = Driver(mapped().compile(), InMemorySaver())
-    await driver.deliver(driver.request("start", input={}, **{"fan_out_from": 2, **wanted}))
+    await left(mapped().compile(), **wanted)
     assert prepared.count("sent") >= 4
 
 
@@ -82,6 +80,5 @@ async def test_what_could_not_be_stored_of_the_finished_task_is_told() -> None:
         async def aput_writes(self, config: Any, writes: Any, task_id: str, task_path: str = "") -> None:
             raise OSError("the disk is full")
 
-    driver = Driver(mapped(begin=lambda _: {"seen": ["b"]}).compile(), Failing())
     with pytest.raises(OSError, match="the disk is full"):
-        await driver.deliver(driver.request("start", input={}, fan_out_from=2))
+        await left(mapped(begin=lambda _: {"seen": ["b"]}).compile(), Failing())
