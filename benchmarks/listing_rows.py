@@ -14,13 +14,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from durablegraph.model.ids import key_part, spread
 from durablegraph.model.records import Listed, RunFailure, RunRecord, RunRequest, ThreadRecord
 from durablegraph.model.status import RunStatus, thread_status
 from durablegraph.storage.documents import encode
 from durablegraph.storage.indexes import Index
 from durablegraph.storage.indexes.kinds import RUNS, THREADS
-from durablegraph.storage.keys import run_key
+from durablegraph.storage.keys import run_key, thread_key
 from durablegraph.storage.memory import MemoryObjectStore
 from durablegraph.storage.sqlite import SqliteObjectStore
 
@@ -94,7 +93,7 @@ class Layout:
         if lived.output is not None:
             yield run_key(run.run_id, "output"), lived.output, None
         yield from self._entries(self._runs, run)
-        yield f"threads/{spread(thread.thread_id)}/{key_part(thread.thread_id)}", encode(thread), None
+        yield thread_key(thread.thread_id), encode(thread), None
         yield from self._entries(self._threads, thread)
 
     @staticmethod

@@ -31,6 +31,6 @@ def key_part(text: str) -> str:
     return "~" + hashlib.sha256(text.encode()).hexdigest()
 
 
-def spread(text: str) -> str:
-    """Two hex digits of a digest, put in front of key parts so that a store can spread keys over partitions."""
-    return hashlib.sha256(text.encode()).hexdigest()[:2]
+def spread_part(text: str) -> str:
+    """As `key_part`, behind two hex digits of a digest, so that a store can spread keys over partitions."""
+    return f"{hashlib.sha256(text.encode()).hexdigest()[:2]}/{key_part(text)}"

@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 
-from durablegraph.model.ids import key_part, spread
+from durablegraph.model.ids import key_part, spread_part
 
 
 def run_key(run_id: str, name: str) -> str:
@@ -12,12 +12,12 @@ def run_key(run_id: str, name: str) -> str:
 
 @lru_cache(maxsize=1024)
 def _folder(run_id: str) -> str:
-    return f"runs/{spread(run_id)}/{key_part(run_id)}/"
+    return f"runs/{spread_part(run_id)}/"
 
 
 def thread_key(thread_id: str) -> str:
     """The key of a thread's record."""
-    return f"threads/{spread(thread_id)}/{key_part(thread_id)}"
+    return f"threads/{spread_part(thread_id)}"
 
 
 def thread_marks(thread_id: str) -> str:

@@ -41,9 +41,9 @@ async def a_run(objects, thread, run_id, *, ends=True):
 
 
 def lifecycle_key(run_id):
-    from durablegraph.model.ids import key_part, spread
+    from durablegraph.model.ids import spread_part
 
-    return f"{spread(run_id)}/{key_part(run_id)}"
+    return spread_part(run_id)
 
 
 async def two_threads(place, *, ends=True, objects=None):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from durablegraph.errors import Conflict, NotFound, RequestError, TransientError
-from durablegraph.model.ids import key_part, spread
+from durablegraph.model.ids import spread_part
 from durablegraph.model.records import RunRecord, ThreadRecord
 from durablegraph.storage.checkpoints import names
 from durablegraph.storage.documents import Documents, encode
@@ -242,4 +242,4 @@ async def _claims(retention: Retention, runs: set[str]) -> AsyncIterator[str]:
 
 
 def _key(thread_id: str) -> str:
-    return f"{ERASURES}{spread(thread_id)}/{key_part(thread_id)}"
+    return f"{ERASURES}{spread_part(thread_id)}"

@@ -23,7 +23,7 @@ from pydantic import BaseModel
 
 from durablegraph.clock import EPOCH
 from durablegraph.errors import Conflict, StaleHead
-from durablegraph.model.ids import key_part, spread
+from durablegraph.model.ids import key_part, spread_part
 from durablegraph.model.records import RunRequest, ScheduleRecord
 from durablegraph.storage.documents import Documents, Versioned, encode
 from durablegraph.storage.indexes import Filter, Index, Page, search
@@ -286,7 +286,7 @@ class ScheduleStore:
 
 
 def _key(schedule_id: str, name: str) -> str:
-    return f"schedules/{spread(schedule_id)}/{key_part(schedule_id)}/{name}"
+    return f"schedules/{spread_part(schedule_id)}/{name}"
 
 
 def _milliseconds(moment: datetime) -> int:
