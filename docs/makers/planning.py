@@ -101,7 +101,7 @@ class Hub:
     partitions: int = 4
     polling_seconds: float = 2
     steps_per_activity: float = 1
-    steps_per_execution: int = 10
+    steps_per_execution: int = 5
     activities_at_once: int = 20
     hosts: int = 1
     extension: int = 2

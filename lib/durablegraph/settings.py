@@ -21,7 +21,7 @@ class Settings(BaseSettings):
     )
     prefix: str = Field(default="", description="Put before every object key, so that apps can share a container.")
     steps_per_execution: Annotated[int, Field(ge=1, le=1000)] = Field(
-        default=10, description="Activities after which a run's orchestration continues as new."
+        default=5, description="Activities after which a run's orchestration continues as new."
     )
     steps_per_activity: Annotated[int, Field(ge=1, le=1000)] | Literal["auto"] = Field(
         default=1,
