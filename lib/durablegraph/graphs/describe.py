@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple, PendingWrite
-from langgraph.errors import GraphDrained
+from langgraph.errors import GraphDrained, InvalidUpdateError
 from langgraph.types import Interrupt, PregelTask, StateSnapshot
 
 from durablegraph.errors import NotFound
@@ -18,6 +18,7 @@ from durablegraph.graphs.contract import (
     StepStatus,
 )
 from durablegraph.graphs.control import StepControl
+from durablegraph.graphs.faults import raise_fault
 from durablegraph.graphs.given_up import as_seen
 from durablegraph.graphs.internals import (
     INTERRUPT,
@@ -31,6 +32,7 @@ from durablegraph.graphs.internals import (
     statuses,
 )
 from durablegraph.graphs.journal import STOPPED, marked
+from durablegraph.graphs.parts import Parts
 from durablegraph.graphs.saver_view import watched
 from durablegraph.graphs.watching import Watching
 
@@ -70,18 +72,25 @@ async def describe(
     """The outcome that the thread's head stands for. Safe to call at any time, any number of times.
 
     `head` is the head where it is loaded already; it must not be used afterwards. Raises `NotFound` for a thread
-    without a checkpoint.
+    without a checkpoint; `NodeFailed` where LangGraph cannot prepare what comes next, as a call that executes it does;
+    and `InvalidUpdateError` where the writes of finished tasks contradict each other, which their commit is to tell.
     """
     marks = head or await saver.aget_tuple({"configurable": {"thread_id": thread_id, "checkpoint_ns": ""}})
     if marks is None:
         raise NotFound(f"Thread {thread_id!r} has no checkpoint yet; start a run on it first.")
     found = as_seen(graph, marks)
     reader = copy.copy(graph)
-    reader.checkpointer = watched(saver, Watching(graph, found, replay=None, addressed=False))
+    watching = Watching(graph, found, replay=None, addressed=False)
+    reader.checkpointer = watched(saver, watching)
     before = interrupt_before or graph.interrupt_before_nodes
     after = interrupt_after or graph.interrupt_after_nodes
     asked = moved_since_interrupt(found.checkpoint)
-    look = await (_look_past_command if has_command(found) else _look)(reader, thread_id, found, before)
+    try:
+        look = await (_look_past_command if has_command(found) else _look)(reader, thread_id, found, before)
+    except InvalidUpdateError:
+        raise
+    except Exception as error:  # noqa: BLE001 -- sorted into the graph's faults and everybody else's
+        raise_fault(error, watching, Parts(None, repeated=None))
     stopped = look.stopped or bool(marked(marks, STOPPED)) or (asked and await _stops_after(reader, found, after))
     return await _outcome(reader, found, look, stop=stop, stopped=stopped)
 
