@@ -1,9 +1,10 @@
 """The body of the one activity: look at what is stored, execute a super-step, store what follows, say what is next.
 
 Called any number of times with the same call it executes no node of a committed super-step, uses no answer twice and
-returns the same decision: what to do follows from the store alone, and every write is conditional or idempotent. One
-exception: a worker that itself wrote the head which the call names does not read it again, so that it may execute once
-more, without being able to commit, what another worker has committed since.
+returns the same decision: what to do follows from the store alone, and every write is conditional or idempotent. Two
+exceptions. A worker that itself wrote the head which the call names does not read it again, so that it may execute once
+more, without being able to commit, what another worker has committed since. And where LangGraph cannot prepare what
+comes next, which ends the run, the call that committed before it may leave it to the next one to tell.
 """
 
 import logging
@@ -158,12 +159,10 @@ async def _execute(around: Apart, request: StepRequest, place: Place, head: Chec
     async with recording(services, around.due) as recorder:
         if recorder is not None:
             request = replace(request, stream=recorder.options)
-        if place.step is not None and not await _at_head(place.step, request):
+        if place.step is not None and not (await _at_head(place.step, request) and await place.step.go_on(request)):
             await place.step.leave()
             place.step = None
-        if place.step is not None:
-            place.step.go_on(request)
-        else:
+        if place.step is None:
             items, cache = services.items_for(loaded), services.cache_for(loaded)
             place.step = SuperStep(loaded.graph, around.saver, request, store=items, cache=cache, head=head)
         on_part = recorder.on_part if recorder is not None else None

@@ -1,7 +1,7 @@
 """One attempt at a super-step: it ends when enough is committed."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,16 +13,15 @@ from langgraph.types import Command
 from typing_extensions import override
 
 from durablegraph.errors import InvariantBroken, StaleHead
-from durablegraph.graphs.contract import PendingTask, Replay, StepOutcome, StepRequest, StepStatus
+from durablegraph.graphs.contract import Replay, StepOutcome, StepRequest
 from durablegraph.graphs.control import STEP_DONE, StepControl
+from durablegraph.graphs.foretold import Early, one_next, sends_left
 from durablegraph.graphs.given_up import given_up
 from durablegraph.graphs.inside import Inside
 from durablegraph.graphs.internals import (
     NULL_TASK_ID,
     Graph,
     namespace,
-    sends_as_tasks,
-    sends_in,
     statuses,
     upcoming,
 )
@@ -78,6 +77,7 @@ class Attempt(Watching):
         self.commits = self.inner_saves = 0
         self.checkpoint: Checkpoint | None = None
         self.left: StepOutcome | None = None
+        self.early: Early | None = None
         self.finished: set[str] = set()
         self.broken, self.failures, self.stopping = [], [], False
         self._full = False
@@ -93,7 +93,7 @@ class Attempt(Watching):
 
         LangGraph itself does both where a call ends, but not between two super-steps, and not where we end the call.
         """
-        storing, self._storing = self._storing, {}
+        storing = [*self._storing]
         if storing:
             await asyncio.wait(storing)
         for task in storing:
@@ -158,13 +158,15 @@ class Attempt(Watching):
         return stamped, self._fence
 
     @override
-    def saved(self, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata) -> None:
+    def saved(
+        self, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata
+    ) -> Awaitable[None] | None:
         if namespace(config):
             self.inner_saves += metadata.get("source") == "loop"
             committed = self.inside is not None and self.inside.saved(config, checkpoint["id"], metadata)
             if committed and self._spent():
                 self._control.end_inner_step()
-            return
+            return None
         if self.inside:
             self.inside.root_saved()
         before, self._source = self._source, metadata.get("source")
@@ -172,7 +174,7 @@ class Attempt(Watching):
         self._fence = Fence(checkpoint["id"])
         self.checkpoint = checkpoint
         if self._source != "loop":
-            return
+            return None
         if before != "input" or START not in self._graph.nodes:
             self.commits += 1
         step = metadata.get("step", 0)
@@ -183,31 +185,33 @@ class Attempt(Watching):
             raise GraphDrained(STEP_DONE)
         if last or self._enough(checkpoint):
             self._end(last=last)
+        return self._told_early(checkpoint, step)
 
     def _left_unprepared(self, checkpoint: Checkpoint, step: int) -> StepOutcome | None:
         """The outcome where the next tasks are left to a fan-out, follow from the checkpoint, and are shown to nobody.
 
         The call then ends where LangGraph waits for the save, before it prepares task by task only to be drained.
         """
-        request, graph = self._request, self._graph
-        seen = request.stream is not None or request.with_values or _has_breakpoints(graph, request)
-        if seen or self.inside is not None or self.replay is not None:
+        if self._shows or self.inside is not None or self.replay is not None or not self._left_to_fan_out(checkpoint):
             return None
-        positions = sends_in(graph, checkpoint)
-        if not positions or not self._left_to_fan_out(checkpoint):
+        if _has_breakpoints(self._graph, self._request):
             return None
-        told = sends_as_tasks(graph, checkpoint, step, positions)
-        if told is None:
+        return sends_left(self._graph, checkpoint, step, stop=self.stop or 0, commits=self.commits)
+
+    def _told_early(self, checkpoint: Checkpoint, step: int) -> Awaitable[None] | None:
+        """Where the loop is to stand before one task that is shown to nobody, the call ends with its save.
+
+        LangGraph then prepares the task while the outcome is on its way.
+        """
+        if not self._full or self.early is None or self._shows:
             return None
-        return StepOutcome(
-            status=StepStatus.ADVANCE,
-            checkpoint_id=checkpoint["id"],
-            step=step,
-            stop=self.stop or 0,
-            next=tuple(node for _, node in told),
-            tasks=tuple(PendingTask(task, node, at) for (task, node), at in zip(told, positions, strict=True)),
-            commits=self.commits,
-        )
+        outcome = one_next(self._graph, checkpoint, step, stop=self.stop or 0, commits=self.commits)
+        return self.early.tell(outcome) if outcome is not None else None
+
+    @property
+    def _shows(self) -> bool:
+        """Whether somebody is to see what LangGraph makes of the checkpoint."""
+        return self._request.stream is not None or self._request.with_values
 
     def _end(self, *, last: bool) -> None:
         """Have the call end here: the loop stands before the next super-step, or, where it must not, is drained.

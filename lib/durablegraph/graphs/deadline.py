@@ -6,7 +6,7 @@ until it returns, though nobody waits for it any more and nothing that it return
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,23 +47,28 @@ def _nothing() -> None:
 
 async def within(
     budget: TimeBudget | None,
-    work: Coroutine[Any, Any, None],
+    work: Coroutine[Any, Any, None] | asyncio.Task[None],
     ask: Callable[[], None] = _nothing,
     stopping: Callable[[], None] = _nothing,
+    *,
+    enough: Iterable[asyncio.Future[Any]] = (),
 ) -> bool:
     """Do the work; False when it had to be stopped. Raises what the work raises.
 
     `ask` is called at the soft budget; `stopping` before the work is stopped, at the hard one or from outside.
+    When any of `enough` is done the work is left to itself. Without a budget it is done whole.
     """
     if budget is None:
         await work
         return True
-    task = asyncio.create_task(work)
+    task = asyncio.ensure_future(work)
     try:
-        await _until(task, _passed(budget, ask, budget.clock()))
+        await _until([task, *enough], _passed(budget, ask, budget.clock()))
     except asyncio.CancelledError:
         await _stop(budget, task, stopping)
         raise
+    if any(each.done() for each in enough):
+        return True
     if not task.done():
         await _stop(budget, task, stopping)
     if not task.done() or task.cancelled():
@@ -79,11 +84,11 @@ async def _passed(budget: TimeBudget, ask: Callable[[], None], began: float) -> 
     await budget.sleep(began + budget.hard - budget.clock())
 
 
-async def _until(task: asyncio.Task[None], passed: Awaitable[None]) -> None:
-    """Wait until the task is done, or the time has passed."""
+async def _until(ends: Iterable[asyncio.Future[Any]], passed: Awaitable[None]) -> None:
+    """Wait until one of the ends has come, or the time has passed."""
     waiting = asyncio.ensure_future(passed)
     try:
-        await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({*ends, waiting}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         waiting.cancel()
 
@@ -92,4 +97,4 @@ async def _stop(budget: TimeBudget, task: asyncio.Task[None], stopping: Callable
     if not task.done():
         stopping()
         task.cancel()
-        await _until(task, budget.sleep(GRACE))
+        await _until([task], budget.sleep(GRACE))

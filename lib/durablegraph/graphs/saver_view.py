@@ -6,7 +6,7 @@ that a synchronous node invokes, so both are here.
 """
 
 from asyncio import CancelledError
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from inspect import signature
@@ -84,8 +84,10 @@ class Watch:
         del config
         return metadata, None
 
-    def saved(self, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata) -> None:
-        """A checkpoint is durable."""
+    def saved(
+        self, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata
+    ) -> Awaitable[None] | None:
+        """A checkpoint is durable; an asynchronous save is over when what this returns is done."""
 
     def writing(self, config: RunnableConfig, writes: Writes, task_id: str) -> Writes | None:
         """The writes to save for a task; None: do not save them."""
@@ -215,7 +217,8 @@ class _Watched(BaseCheckpointSaver[Any]):
                 found = await self._saver().aget_tuple(_head_of(config))
                 _compare(fence, found)
             put = await self._saver().aput(_fenced(config, fence), checkpoint, metadata, new_versions)
-        self._watch.saved(config, checkpoint, metadata)
+        if (until := self._watch.saved(config, checkpoint, metadata)) is not None:
+            await until
         return put
 
     def put_writes(self, config: RunnableConfig, writes: Writes, task_id: str, task_path: str = "") -> None:

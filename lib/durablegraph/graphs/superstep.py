@@ -12,6 +12,7 @@ Of a sticky request the loop is not drained where it need not be: it is only not
 What a call repeats after a crash, and what it must not, is decided in `plan`.
 """
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
@@ -33,6 +34,7 @@ from durablegraph.graphs.control import StepControl
 from durablegraph.graphs.deadline import CutShort, TimeBudget, within
 from durablegraph.graphs.ending import Ending
 from durablegraph.graphs.faults import raise_fault
+from durablegraph.graphs.foretold import Early
 from durablegraph.graphs.internals import Graph
 from durablegraph.graphs.journal import ANSWERED
 from durablegraph.graphs.nested import with_inner_steps
@@ -70,9 +72,23 @@ async def run_superstep(
 async def carried_out(
     step: "SuperStep", *, on_part: OnPart | None = None, time_budget: TimeBudget | None = None
 ) -> StepOutcome:
-    """Execute a step as `run_superstep` does."""
-    if not await within(time_budget, handed_out(step.parts(), on_part), step.end_inner_step, step.stopping):
+    """Execute a step as `run_superstep` does.
+
+    Of a sticky request, within a time budget, it may be over when its checkpoint is durable: the loop goes on to where
+    it stands when the caller lets the event loop go.
+    """
+    early = step.may_end_early() if time_budget is not None else None
+    work = asyncio.ensure_future(handed_out(step.parts(), on_part))
+    enough = (early.told,) if early is not None else ()
+    try:
+        ended = await within(time_budget, work, step.end_inner_step, step.stopping, enough=enough)
+    finally:
+        if early is not None and early.told.done():
+            early.let_on(work)
+    if not ended:
         raise step.cut_short()
+    if early is not None and early.told.done():
+        await step.end_early(early.told.result())
     return step.outcome
 
 
@@ -108,6 +124,7 @@ class SuperStep:
         self._began: tuple[Attempt, Parts] | None = None
         self._executing: tuple[str, ...] = ()
         self._loop: AsyncGeneratorType[Any, None] | None = None
+        self._early: Early | None = None
 
     @property
     def saver(self) -> BaseCheckpointSaver[Any]:
@@ -119,15 +136,36 @@ class SuperStep:
         """Whether the graph's loop stands before the next super-step."""
         return self._loop is not None
 
-    def go_on(self, request: StepRequest) -> None:
-        """Take up the request for the super-step before which the loop stands."""
+    async def go_on(self, request: StepRequest) -> bool:
+        """Take up the request for the super-step before which the loop stands; False where it does not, after all."""
+        await self._over()
         if self._began is None or self._loop is None:
-            raise InvariantBroken("A super-step was to go on whose loop does not stand.")
-        self._request, self._outcome, self._executing = request, None, ()
+            return False
+        self._request, self._outcome, self._executing, self._early = request, None, (), None
         self._began[0].go_on(request)
+        return True
+
+    def may_end_early(self) -> Early | None:
+        """Have the coming call end with its save, where it can; None where it must not."""
+        self._early = Early() if self._request.sticky else None
+        return self._early
+
+    async def end_early(self, told: StepOutcome) -> None:
+        """End the call with its save, whose outcome is told; the loop goes on to where it stands."""
+        self._outcome = told
+        if self._began is not None:
+            await self._all_stored(*self._began)
 
     async def leave(self) -> None:
         """End the loop, if it stands; nothing is stored by that."""
+        await self._over()
+        await self._end_loop()
+
+    async def _over(self) -> None:
+        if self._early is not None:
+            await self._early.over()
+
+    async def _end_loop(self) -> None:
         loop, self._loop = self._loop, None
         if loop is not None and not loop.ag_running:  # one that runs was left behind at the time budget: it ends itself
             await loop.aclose()
@@ -206,6 +244,7 @@ class SuperStep:
         """Have the loop execute what it stands before, up to where it is to stand again or to its end."""
         stands = drained = False
         attempt.before_save = self._request.stream.before_save if self._request.stream else None
+        attempt.early = self._early
         try:
             async for chunk in loop:
                 for part in seen.wanted(chunk):
@@ -221,17 +260,20 @@ class SuperStep:
             raise_fault(error, attempt, seen)
         finally:
             if not stands:
-                await self.leave()
+                await self._end_loop()
         self._outcome = await self._ending().ended(attempt, seen, drained=drained, stands=stands)
 
     async def _drained(self, error: GraphDrained, attempt: Attempt, seen: Parts) -> None:
         if not self._control.drain_is_known:
             raise_fault(error, attempt, seen)  # a node drained a graph of its own
         if attempt.left is not None:  # LangGraph, having been interrupted, tells nothing of the tasks' own writes
-            try:
-                await attempt.stored()
-            except Exception as failed:  # noqa: BLE001 -- sorted as what the call itself raises
-                raise_fault(failed, attempt, seen)
+            await self._all_stored(attempt, seen)
+
+    async def _all_stored(self, attempt: Attempt, seen: Parts) -> None:
+        try:
+            await attempt.stored()
+        except Exception as error:  # noqa: BLE001 -- sorted as what the call itself raises
+            raise_fault(error, attempt, seen)
 
     def _seen(self, head: CheckpointTuple | None, attempt: Attempt) -> Parts:
         request = self._request

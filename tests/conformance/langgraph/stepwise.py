@@ -45,9 +45,8 @@ async def stepwise(call: Call) -> AsyncIterator[Any]:
             if call.control is not None and call.control.drain_requested:
                 raise GraphDrained(call.control.drain_reason or "shutdown")
             request = replace(request, inside=outcome.inside) if outcome.again else after(call.start, outcome)
-            if step.stands:
+            if await step.go_on(request):
                 call.stood += 1
-                step.go_on(request)
             else:
                 step = SuperStep(call.graph, call.saver, request, control=call.control)
     finally:

@@ -15,6 +15,7 @@ from langgraph.cache.memory import InMemoryCache
 from durablegraph.execution.advance import advance
 from durablegraph.execution.fanning import run_chunk
 from durablegraph.graphs.allowlist import allowed_types
+from durablegraph.graphs.deadline import TimeBudget
 from durablegraph.graphs.jsonable import jsonable
 from durablegraph.model.messages import AdvanceCall, TasksCall, Ticket, decision_json
 from durablegraph.model.names import ADVANCE_ACTIVITY, DOORBELL, TASKS_ACTIVITY
@@ -60,7 +61,9 @@ def services_for(
     saver = saver or BlobCheckpointSaver(objects, serde=AppSerializer())
     graphs = OneGraph(graph, checkpointer=checkpointer)
     kept = Kept(saver, ItemStore(objects))
-    return Services(Settings(**{"fan_out": "never", **settings}), objects, graphs, lambda: kept)
+    return Services(
+        Settings(**{"fan_out": "never", **settings}), objects, graphs, lambda: kept, time_budget=TimeBudget(270, 540)
+    )
 
 
 @dataclass

@@ -130,7 +130,9 @@ async def test_a_loop_that_was_overtaken_commits_nothing() -> None:
     assert place.step is not None
     second = await called(there, after(first))
     at = first.cursor
-    place.step.go_on(StepRequest(thread_id="thread", run_id="run", kind="advance", expect=at.checkpoint, stop=at.stop))
+    assert await place.step.go_on(
+        StepRequest(thread_id="thread", run_id="run", kind="advance", expect=at.checkpoint, stop=at.stop)
+    )
     with pytest.raises(ConcurrentWriterError):
         await carried_out(place.step)
     await here.sticky.give_back("run", place)

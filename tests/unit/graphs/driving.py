@@ -10,7 +10,10 @@ from langgraph.graph import START, StateGraph
 from typing_extensions import TypedDict
 
 from durablegraph.graphs.contract import StepOutcome, StepRequest, StepStatus
+from durablegraph.graphs.deadline import TimeBudget
 from durablegraph.graphs.superstep import SuperStep, carried_out, run_superstep
+
+UNLIMITED = TimeBudget(soft=3600, hard=3600)
 
 
 class CrashError(BaseException):
@@ -79,11 +82,11 @@ class Driver:
         if not self.sticky:
             return await run_superstep(self.graph, self.saver, request, on_part=self._keep, **self.also)
         given = dict(self.also)
-        budget = given.pop("time_budget", None)
+        budget = given.pop("time_budget", UNLIMITED)
         request = replace(request, sticky=True)
-        if self.step is not None and self.step.stands and request.expect == self.last.checkpoint_id:
+        here = self.step is not None and request.expect == self.last.checkpoint_id
+        if self.step is not None and here and await self.step.go_on(request):
             self.stood += 1
-            self.step.go_on(request)
         else:
             self.step = SuperStep(self.graph, self.saver, request, **given)
         return await carried_out(self.step, on_part=self._keep, time_budget=budget)

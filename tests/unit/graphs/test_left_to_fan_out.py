@@ -5,26 +5,10 @@ from typing import Any
 
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.pregel import _loop
 
 from durablegraph.graphs.contract import StepOutcome, StreamOptions
 from tests.unit.graphs.driving import Driver
 from tests.unit.graphs.test_chunking import SENDS_ALONE, graph, mapped
-
-
-@pytest.fixture
-def prepared(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The nodes of all tasks that LangGraph prepares."""
-    names: list[str] = []
-    prepare = _loop.prepare_next_tasks
-
-    def noting(*arguments: Any, **named: Any) -> Any:
-        tasks = prepare(*arguments, **named)
-        names.extend(task.name for task in tasks.values())
-        return tasks
-
-    monkeypatch.setattr(_loop, "prepare_next_tasks", noting)
-    return names
 
 
 async def left(made: Any, saver: InMemorySaver | None = None, **changes: Any) -> StepOutcome:
