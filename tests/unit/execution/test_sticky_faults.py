@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+from itertools import count
 from typing import Any
 
 import pytest
@@ -203,14 +204,17 @@ async def carried(at: int, when: When, fault: Any) -> tuple[Any, FaultStore, Mor
 @pytest.mark.parametrize("fault", [crash, fail])
 @pytest.mark.parametrize("when", list(When))
 async def test_a_fault_at_any_write_repeats_no_more_than_one_super_step(when: When, fault: Any) -> None:
-    expected, store, _ = await carried(0, when, fault)
+    expected, _, _ = await carried(0, when, fault)
     calm = len(RAN)
     assert expected["seen"] == ["a", "b1", "b2", "c", "each", "each", "word", "z"]
-    for at in range(1, store.seen + 1):
-        output, _, run = await carried(at, when, fault)
+    for at in count(1):
+        output, faulty, run = await carried(at, when, fault)
+        if faulty.seen < at:
+            break  # how many writes go into one commit depends on when they come: some runs make one less
         assert run.deaths + len(run.errors) == 1
         assert output == expected
         assert len(RAN) <= calm + 2, (at, RAN)
+    assert at > len(expected["seen"])
 
 
 async def test_of_two_deliveries_that_end_beside_each_other_one_keeps_its_loop() -> None:
