@@ -33,7 +33,11 @@ class Early:
     def let_on(self, work: asyncio.Future[None]) -> None:
         """Have LangGraph go on in the `work` that the call began, in the next round of the event loop."""
         self._work = work
-        self._loop.call_soon(self._on.set_result, None)
+        self._loop.call_soon(self._return)
+
+    def _return(self) -> None:
+        if not self._on.done():  # the save may have been cancelled
+            self._on.set_result(None)
 
     async def over(self) -> None:
         """Wait until it has; whatever it failed of is told by a call that starts from the store."""

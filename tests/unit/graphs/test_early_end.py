@@ -1,5 +1,6 @@
 """A call whose loop is to stand ends with its save; LangGraph prepares what comes next while the outcome is told."""
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -138,3 +139,26 @@ async def test_a_chain_of_calls_that_end_early_equals_plain_invoke() -> None:
         assert await run.goes_on()
     assert run.driver.last.values == graph.invoke({"out": []})
     assert len(run.driver.outcomes) == 9
+
+
+async def test_a_call_that_is_cancelled_as_it_ends_leaves_nothing_under_way(caplog: pytest.LogCaptureFixture) -> None:
+    saved = asyncio.Event()
+
+    class Telling(InMemorySaver):
+        async def aput(self, *given: Any) -> Any:
+            put = await super().aput(*given)
+            if given[2]["step"] == 1:
+                saved.set()
+            return put
+
+    run = Standing(words("a", "b"))
+    run.step = SuperStep(run.driver.graph, Telling(), run.driver.request("start", input={"out": []}))
+    call = asyncio.create_task(run.called())
+    await saved.wait()
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    await run.step.leave()
+    await asyncio.sleep(0)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    assert "Exception" not in caplog.text
