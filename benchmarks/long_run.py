@@ -171,7 +171,7 @@ def told(found: dict[str, Watched], request: int, steps: int) -> Report:
     report.goal(
         f"largest request to the orchestrator in {TRACED:,} super-steps", request / 1000, LARGEST_KB, unit=" kB"
     )
-    report.notes.append("an activity for each super-step, continue-as-new after ten; embedded host, SQLite, one worker")
+    report.notes.append("an activity a super-step, continue-as-new after five; embedded host, SQLite, one worker")
     report.lines = plots({mode: seen.looks for mode, seen in found.items()}, steps)
     return report
 
