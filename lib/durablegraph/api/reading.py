@@ -142,19 +142,28 @@ def _runtime_status(record: RunRecord, view: InstanceView | None) -> str:
 async def _until_settled(call: Call, record: RunRecord, seconds: float) -> RunRecord:
     """Read again, after changes and less and less often, until the run has ended, waits, or the time is up.
 
-    The run is reconciled with its instance once: when it has been waited for in vain for a moment, else at the end.
+    The run is reconciled with its instance once: when settled, when it has been waited for in vain for a moment, or
+    at the end. It may have gone on meanwhile, so one that seemed settled is looked at again after that.
     """
     waited, healed = 0.0, False
     with call.services.runs.changes(record.run_id) as changed:
         for pause in pauses(seconds):
             if await _settled(call, record):
-                break
+                if healed:
+                    break
+                record, healed = await _reconciled(call, record), True
+                if await _settled(call, record):
+                    break
             await changed.pause(pause)
             waited += pause
             heal = waited >= HEALED_AFTER and not healed
             record = await load_run(call, heal=heal)
             healed = healed or heal
-    return record if healed else await reconcile(call.services, call.instances, record, call.now)
+    return record if healed else await _reconciled(call, record)
+
+
+async def _reconciled(call: Call, record: RunRecord) -> RunRecord:
+    return await reconcile(call.services, call.instances, record, call.now)
 
 
 async def _settled(call: Call, record: RunRecord) -> bool:
