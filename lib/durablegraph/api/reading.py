@@ -31,7 +31,7 @@ async def load_run(call: Call, *, heal: bool = True) -> RunRecord:
         raise NotFound(f"there is no run {run_id!r}; list them with GET /api/runs", code="run_not_found")
     if not heal:
         return found.value
-    return await reconcile(call.services, call.instances, found.value, call.now)
+    return await _reconciled(call, found.value)
 
 
 async def get_run(call: Call) -> ApiResponse:
@@ -148,12 +148,10 @@ async def _until_settled(call: Call, record: RunRecord, seconds: float) -> RunRe
     waited, healed = 0.0, False
     with call.services.runs.changes(record.run_id) as changed:
         for pause in pauses(seconds):
-            if await _settled(call, record):
+            while await _settled(call, record):
                 if healed:
-                    break
+                    return record
                 record, healed = await _reconciled(call, record), True
-                if await _settled(call, record):
-                    break
             await changed.pause(pause)
             waited += pause
             heal = waited >= HEALED_AFTER and not healed
