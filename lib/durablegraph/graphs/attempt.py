@@ -13,7 +13,7 @@ from langgraph.types import Command
 from typing_extensions import override
 
 from durablegraph.errors import InvariantBroken, StaleHead
-from durablegraph.graphs.contract import Replay, StepOutcome, StepRequest
+from durablegraph.graphs.contract import PendingTask, Replay, StepOutcome, StepRequest, StepStatus
 from durablegraph.graphs.control import STEP_DONE, StepControl
 from durablegraph.graphs.foretold import Early, one_next, sends_left
 from durablegraph.graphs.given_up import given_up
@@ -196,7 +196,8 @@ class Attempt(Watching):
             return None
         if _has_breakpoints(self._graph, self._request):
             return None
-        return sends_left(self._graph, checkpoint, step, stop=self.stop or 0, commits=self.commits)
+        tasks = sends_left(self._graph, checkpoint, step)
+        return self._advance(checkpoint, step, tuple(task.name for task in tasks), tasks) if tasks else None
 
     def _told_early(self, checkpoint: Checkpoint, step: int) -> Awaitable[None] | None:
         """Where the loop is to stand before one task that is shown to nobody, the call ends with its save.
@@ -205,8 +206,22 @@ class Attempt(Watching):
         """
         if not self._full or self.early is None or self._shows:
             return None
-        outcome = one_next(self._graph, checkpoint, step, stop=self.stop or 0, commits=self.commits)
-        return self.early.tell(outcome) if outcome is not None else None
+        node = one_next(self._graph, checkpoint)
+        return self.early.tell(self._advance(checkpoint, step, (node,))) if node is not None else None
+
+    def _advance(
+        self, checkpoint: Checkpoint, step: int, next_: tuple[str, ...], tasks: tuple[PendingTask, ...] = ()
+    ) -> StepOutcome:
+        """The outcome that the checkpoint itself tells; tasks that are not to be fanned out are named only."""
+        return StepOutcome(
+            status=StepStatus.ADVANCE,
+            checkpoint_id=checkpoint["id"],
+            step=step,
+            stop=self.stop or 0,
+            next=next_,
+            tasks=tasks,
+            commits=self.commits,
+        )
 
     @property
     def _shows(self) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 
 from langgraph.checkpoint.base import Checkpoint
 
-from durablegraph.graphs.contract import PendingTask, StepOutcome, StepStatus
+from durablegraph.graphs.contract import PendingTask, StepOutcome
 from durablegraph.graphs.internals import Graph, sends_as_tasks, sends_in, upcoming
 
 log = logging.getLogger(__name__)
@@ -47,42 +47,19 @@ class Early:
                 log.debug("what comes next could not be prepared", exc_info=error)
 
 
-def sends_left(graph: Graph, checkpoint: Checkpoint, step: int, *, stop: int, commits: int) -> StepOutcome | None:
-    """The outcome where nothing but pending `Send`s makes the next tasks, each told as LangGraph would tell it."""
+def sends_left(graph: Graph, checkpoint: Checkpoint, step: int) -> tuple[PendingTask, ...]:
+    """The next tasks, each as LangGraph would tell it, where nothing but pending `Send`s makes them; else none."""
     positions = sends_in(graph, checkpoint)
     told = sends_as_tasks(graph, checkpoint, step, positions) if positions else None
     if told is None:
-        return None
-    tasks = tuple(PendingTask(task, node, at) for (task, node), at in zip(told, positions, strict=True))
-    return _advance(checkpoint, step, stop, commits, next_=tuple(node for _, node in told), tasks=tasks)
+        return ()
+    return tuple(PendingTask(task, node, at) for (task, node), at in zip(told, positions, strict=True))
 
 
-def one_next(graph: Graph, checkpoint: Checkpoint, step: int, *, stop: int, commits: int) -> StepOutcome | None:
-    """The outcome where one task comes next at most; only its node is told, for it is not to be fanned out.
+def one_next(graph: Graph, checkpoint: Checkpoint) -> str | None:
+    """The next node, where one task comes next at most.
 
     Where LangGraph makes no task of it after all, the next call finds that the run has ended.
     """
     nodes = upcoming(graph, checkpoint)
-    if len(nodes) != 1 or nodes[0] not in graph.nodes:
-        return None
-    return _advance(checkpoint, step, stop, commits, next_=(nodes[0],))
-
-
-def _advance(
-    checkpoint: Checkpoint,
-    step: int,
-    stop: int,
-    commits: int,
-    *,
-    next_: tuple[str, ...],
-    tasks: tuple[PendingTask, ...] = (),
-) -> StepOutcome:
-    return StepOutcome(
-        status=StepStatus.ADVANCE,
-        checkpoint_id=checkpoint["id"],
-        step=step,
-        stop=stop,
-        next=next_,
-        tasks=tasks,
-        commits=commits,
-    )
+    return nodes[0] if len(nodes) == 1 and nodes[0] in graph.nodes else None
