@@ -23,6 +23,7 @@ import httpx
 from benchmarks.report import Lines, Report
 from benchmarks.serving import host
 from benchmarks.watch import Look, Watch, at, greatest, per_step
+from durablegraph.settings import Settings
 
 GOAL = 1.1
 LARGEST_KB = 64
@@ -171,7 +172,8 @@ def told(found: dict[str, Watched], request: int, steps: int) -> Report:
     report.goal(
         f"largest request to the orchestrator in {TRACED:,} super-steps", request / 1000, LARGEST_KB, unit=" kB"
     )
-    report.notes.append("an activity a super-step, continue-as-new after five; embedded host, SQLite, one worker")
+    cut = Settings().steps_per_execution
+    report.notes.append(f"an activity a super-step, continue-as-new after {cut}; embedded host, SQLite, one worker")
     report.lines = plots({mode: seen.looks for mode, seen in found.items()}, steps)
     return report
 

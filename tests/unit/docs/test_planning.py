@@ -19,6 +19,7 @@ from docs.makers.planning_facts import OF_DAY
 from docs.makers.planning_page import BACKENDS, CHAIN, EXAMPLES, FAN, TABLES, with_plan
 from docs.makers.planning_plots import PLOTS, PLOTTED, digest
 from durablegraph.model.messages import Ticket
+from durablegraph.settings import Settings
 from durablegraph.storage.memory import MemoryObjectStore
 from tests.support.stores import CountingStore, Kind
 from tests.unit.docs.pages import ROOT
@@ -126,6 +127,10 @@ def test_the_hub_of_our_host_json_is_the_models_default() -> None:
     assert durable["maxConcurrentActivityFunctions"] == hub.activities_at_once
     assert durable["storageProvider"]["partitionCount"] == hub.partitions
     assert durable["storageProvider"]["maxQueuePollingInterval"] == f"00:00:{hub.polling_seconds:02.0f}"
+
+
+def test_the_cut_of_our_settings_is_the_models_default() -> None:
+    assert Settings.model_fields["steps_per_execution"].default == Hub().steps_per_execution
 
 
 def test_a_million_super_steps_are_what_one_gets_by_hand() -> None:

@@ -6,7 +6,9 @@ from dataclasses import replace
 from typing import Annotated, Any, ClassVar
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, StateGraph
+from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
 from durablegraph.graphs.contract import StepOutcome, StepRequest, StepStatus
@@ -32,6 +34,22 @@ def chain(*nodes: tuple[str, Callable[..., Any]], state: Any = Words, **compiled
         builder.add_edge(before, name)
         before = name
     return builder.compile(**compiled)
+
+
+class Age(BaseModel):
+    years: int = Field(0, ge=0)
+
+
+def going_bad() -> Any:
+    """The second node cannot be given the state that the first one leaves."""
+    return chain(("worse", lambda _: {"years": -1}), ("next", lambda _: {}), state=Age)
+
+
+class FullDisk(InMemorySaver):
+    """Cannot store the writes of a task."""
+
+    async def aput_writes(self, config: Any, writes: Any, task_id: str, task_path: str = "") -> None:
+        raise OSError("the disk is full")
 
 
 class Driver:

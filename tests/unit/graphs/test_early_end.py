@@ -7,26 +7,16 @@ from typing import Any
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
-from pydantic import BaseModel, Field
 
 from durablegraph.errors import NodeFailed
 from durablegraph.graphs import foretold
 from durablegraph.graphs.contract import StepOutcome, StepStatus, StreamOptions
 from durablegraph.graphs.superstep import SuperStep, carried_out
-from tests.unit.graphs.driving import UNLIMITED, Driver, Words, chain
-
-
-class Age(BaseModel):
-    years: int = Field(0, ge=0)
+from tests.unit.graphs.driving import UNLIMITED, Driver, FullDisk, Words, chain, going_bad
 
 
 def words(*texts: str) -> Any:
     return chain(*((text, lambda _, text=text: {"out": [text]}) for text in texts))
-
-
-def going_bad() -> Any:
-    """The second node cannot be given the state that the first one leaves."""
-    return chain(("worse", lambda _: {"years": -1}), ("next", lambda _: {}), state=Age)
 
 
 class Standing:
@@ -116,12 +106,8 @@ async def test_where_nothing_comes_after_all_the_next_call_finds_the_end(monkeyp
 
 
 async def test_a_write_of_a_task_that_failed_beside_the_save_is_told_by_the_call_itself() -> None:
-    class Failing(InMemorySaver):
-        async def aput_writes(self, config: Any, writes: Any, task_id: str, task_path: str = "") -> None:
-            raise OSError("the disk is full")
-
     run = Standing(words("a", "b"))
-    run.step = SuperStep(run.driver.graph, Failing(), run.driver.request("start", input={"out": []}))
+    run.step = SuperStep(run.driver.graph, FullDisk(), run.driver.request("start", input={"out": []}))
     with pytest.raises(OSError, match="the disk is full"):
         await run.called()
     await run.step.leave()

@@ -7,7 +7,7 @@ import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 
 from durablegraph.graphs.contract import StepOutcome, StreamOptions
-from tests.unit.graphs.driving import Driver
+from tests.unit.graphs.driving import Driver, FullDisk
 from tests.unit.graphs.test_chunking import SENDS_ALONE, graph, mapped
 
 
@@ -60,9 +60,5 @@ async def test_they_are_prepared_where_edges_make_tasks_beside_them(prepared: li
 
 
 async def test_what_could_not_be_stored_of_the_finished_task_is_told() -> None:
-    class Failing(InMemorySaver):
-        async def aput_writes(self, config: Any, writes: Any, task_id: str, task_path: str = "") -> None:
-            raise OSError("the disk is full")
-
     with pytest.raises(OSError, match="the disk is full"):
-        await left(mapped(begin=lambda _: {"seen": ["b"]}).compile(), Failing())
+        await left(mapped(begin=lambda _: {"seen": ["b"]}).compile(), FullDisk())

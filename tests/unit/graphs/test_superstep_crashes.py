@@ -7,13 +7,12 @@ from typing import Annotated, Any
 import pytest
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, Send, interrupt
-from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
 from durablegraph.errors import NodeFailed, StaleHead
 from durablegraph.graphs.contract import StepStatus
 from durablegraph.graphs.superstep import run_superstep
-from tests.unit.graphs.driving import CrashError, Driver, Words, chain
+from tests.unit.graphs.driving import CrashError, Driver, Words, chain, going_bad
 
 
 def crash_on(saver: Any, method: str, when: Any, *, after: bool = True) -> list[int]:
@@ -295,13 +294,8 @@ async def test_errors_of_the_store_are_not_the_nodes(saver: Any) -> None:
         await driver.deliver(driver.request("start", input={"out": []}))
 
 
-class Age(BaseModel):
-    years: int = Field(0, ge=0)
-
-
 async def test_what_cannot_be_prepared_after_a_commit_is_the_graphs_fault_for_a_second_delivery_too(saver: Any) -> None:
-    graph = chain(("worse", lambda _: {"years": -1}), ("next", lambda _: {}), state=Age)
-    driver = Driver(graph, saver)
+    driver = Driver(going_bad(), saver)
     start = driver.request("start", input={})
     for _ in range(2):  # the second one finds the super-step committed
         with pytest.raises(NodeFailed, match="greater than or equal to 0"):

@@ -6,6 +6,7 @@ import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 
 from durablegraph.errors import Conflict, DurableGraphError, NotFound, RequestError
+from durablegraph.model.ids import spread_part
 from durablegraph.model.messages import Cursor
 from durablegraph.model.records import AnswerRecord, PendingInterrupt, RunFailure, RunRecord, RunRequest, WaitRecord
 from durablegraph.model.status import RunStatus
@@ -34,16 +35,10 @@ async def a_run(objects, thread, run_id, *, ends=True):
     await runs.answer(run_id, 1, AnswerRecord(interrupt_id="q", value=1, digest="d", answered_at=START))
     await runs.put_failure(run_id, "c", "task", RunFailure(type="E", message="m"))
     await runs.put_output(run_id, {"a": 1})
-    await objects.put(f"runs/{lifecycle_key(run_id)}/events/000", b"{}")
+    await objects.put(f"runs/{spread_part(run_id)}/events/000", b"{}")
     if ends:
         await lifecycle.end(runs, record, RunStatus.COMPLETED, START)
     return record
-
-
-def lifecycle_key(run_id):
-    from durablegraph.model.ids import spread_part
-
-    return spread_part(run_id)
 
 
 async def two_threads(place, *, ends=True, objects=None):
@@ -158,7 +153,7 @@ async def test_a_thread_below_a_prefix_is_erased_as_well():
 async def test_something_that_is_written_again_and_again_is_told():
     place = Place()
     await two_threads(place)
-    zombie = f"runs/{lifecycle_key('one')}/output"
+    zombie = f"runs/{spread_part('one')}/output"
 
     class Haunted(FaultStore):
         async def delete_many(self, keys):
